@@ -1,0 +1,20 @@
+//! What the BPF programs and the loader share: layouts of maps and records, the loss ledger, and the pure logic
+//! that runs in the kernel, written so that `cargo test` runs the same lines.
+#![cfg_attr(not(test), no_std)]
+
+pub mod count;
+pub mod filter;
+pub mod ledger;
+pub mod xdp;
+
+/// `Pod` for layouts without padding, where the loader reads them out of maps.
+macro_rules! pod {
+    ($($layout:ty),+) => {
+        $(
+            #[cfg(feature = "user")]
+            // SAFETY: `repr(C)`, plain integers only, no padding (the size is asserted beside each layout).
+            unsafe impl aya::Pod for $layout {}
+        )+
+    };
+}
+pub(crate) use pod;

@@ -1,0 +1,161 @@
+//! How many files each process opens: open, creat, openat and openat2, counted at entry, or (failed ones only) at
+//! return. The loader attaches one of the hooks.
+#![no_std]
+#![no_main]
+
+use aya_ebpf::{
+    Global,
+    btf_maps::HashMap,
+    macros::{btf_map, fentry, fexit, kprobe, raw_tracepoint, tracepoint},
+    programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, TracePointContext},
+};
+use ebpflab_common::{
+    count::MAX_ENTRIES,
+    filter::{Filter, Task as _},
+};
+use ebpflab_ebpf::{
+    book, enabled,
+    kernel::{self, atomic_add},
+    ledger::ledger,
+    task::{self, Current},
+};
+
+#[unsafe(no_mangle)]
+static FILTER: Global<Filter> = Global::new(Filter { wanted: 0, pid: 0, tid: 0, uid: 0, not_pid: 0, comm: [0; 16] });
+
+#[btf_map]
+static COUNTS: HashMap<u32, u64, { MAX_ENTRIES as usize }> = HashMap::new();
+
+const BPF_NOEXIST: u64 = 1;
+
+/// One call of a process. `ret` is known at return only: negative errno or file descriptor.
+#[inline(always)]
+fn count(ret: Option<i64>) -> Option<()> {
+    let filter = FILTER.load();
+    let ledger = ledger()?;
+    book!(ledger, seen);
+    let succeeded = ret.is_some_and(|ret| ret >= 0);
+    if filter.wants(Filter::FAILED) && succeeded || !filter.accepts(&Current) {
+        book!(ledger, filtered);
+        return Some(());
+    }
+    let (pid, _) = Current.pid_tid();
+    match counter(pid) {
+        Some(counter) => {
+            // SAFETY: a value of the map.
+            unsafe { atomic_add(counter, 1) };
+            book!(ledger, submitted);
+        }
+        None => book!(ledger, map_full),
+    }
+    Some(())
+}
+
+/// The counter of a process, made if it has none yet; `None` when the map is full. Inserting zero and then adding
+/// is right when two CPUs meet a new process together.
+#[inline(always)]
+fn counter(pid: u32) -> Option<*mut u64> {
+    COUNTS.get_ptr_mut(&pid).or_else(|| {
+        let _ = COUNTS.insert(&pid, &0, BPF_NOEXIST);
+        COUNTS.get_ptr_mut(&pid)
+    })
+}
+
+/// `do_sys_openat2(int dfd, const char __user *filename, struct open_how *how)`, fs/open.c of 5.10 to 7.3: what
+/// open, creat, openat and openat2 come to.
+#[fentry(function = "do_sys_openat2")]
+fn count_fentry(_ctx: FEntryContext) -> i32 {
+    if enabled() {
+        let _ = count(None);
+    }
+    0
+}
+
+#[fexit(function = "do_sys_openat2")]
+fn count_fexit(ctx: FExitContext) -> i32 {
+    if enabled() {
+        let _ = count(Some(ctx.arg(3)));
+    }
+    0
+}
+
+#[kprobe(function = "do_sys_openat2")]
+fn count_kprobe(_ctx: ProbeContext) -> u32 {
+    if enabled() {
+        let _ = count(None);
+    }
+    0
+}
+
+/// `TP_PROTO(struct pt_regs *regs, long id)`, include/trace/events/syscalls.h
+#[raw_tracepoint(tracepoint = "sys_enter")]
+fn count_sys_enter(ctx: RawTracePointContext) -> i32 {
+    if opens(ctx.arg(1)) && enabled() {
+        let _ = count(None);
+    }
+    0
+}
+
+/// `TP_PROTO(struct pt_regs *regs, long ret)`
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn count_sys_exit(ctx: RawTracePointContext) -> i32 {
+    if syscall_of(ctx.arg(0)).is_some_and(opens) && enabled() {
+        let _ = count(Some(ctx.arg(1)));
+    }
+    0
+}
+
+/// Attached to `sys_enter_open` and its three kin.
+#[tracepoint(category = "syscalls", name = "sys_enter_openat")]
+fn count_tp_enter(_ctx: TracePointContext) -> u32 {
+    if enabled() {
+        let _ = count(None);
+    }
+    0
+}
+
+/// Attached to `sys_exit_open` and its three kin. All `sys_exit_*` have one format: `ret` at 16, after the common
+/// fields and the number (kernel/trace/trace_syscalls.c, `struct syscall_trace_exit`).
+#[tracepoint(category = "syscalls", name = "sys_exit_openat")]
+fn count_tp_exit(ctx: TracePointContext) -> u32 {
+    if enabled() {
+        // SAFETY: a checked read of the record.
+        let _ = count(unsafe { ctx.read_at(SYS_EXIT_RET.load() as usize) }.ok());
+    }
+    0
+}
+
+/// Offset of `ret` in a `sys_exit_*` record, from the format file.
+#[unsafe(no_mangle)]
+static SYS_EXIT_RET: Global<u32> = Global::new(16);
+
+/// The number of the system call that is returning.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+fn syscall_of(regs: *const u8) -> Option<u64> {
+    kernel::read(regs, kernel::pt_regs_orig_ax())
+}
+
+/// The number of the system call that is returning.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+fn syscall_of(regs: *const u8) -> Option<u64> {
+    let nr: i32 = kernel::read(regs, kernel::pt_regs_syscallno())?;
+    u64::try_from(nr).ok()
+}
+
+/// Whether a call by that number, made by the current task, opens a file. Most calls match no table, which is
+/// settled without a look at the task.
+#[inline(always)]
+fn opens(nr: u64) -> bool {
+    use ebpflab_common::count::*;
+    #[cfg(bpf_target_arch = "x86_64")]
+    let (native, compat) = (opens_x86_64(nr), opens_i386(nr));
+    #[cfg(bpf_target_arch = "aarch64")]
+    let (native, compat) = (opens_aarch64(nr), opens_arm(nr));
+    (native || compat)
+        && match task::is_compat() {
+            Some(true) => compat,
+            Some(false) | None => native,
+        }
+}

@@ -1,0 +1,325 @@
+//! The one place that knows aya: opening objects (ours or any other), loading and attaching programs, reading maps.
+
+mod sys;
+
+use std::{
+    collections::HashMap as StdHashMap,
+    fmt, io,
+    os::fd::AsFd as _,
+};
+
+use aya::{
+    Btf, Ebpf, EbpfLoader, Pod,
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
+    programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint, TracePoint, Xdp, XdpMode, links::FdLink},
+    sys::SyscallError,
+};
+
+use crate::{
+    error::{Error, Result, with_causes},
+    privilege,
+};
+
+/// Where a program is attached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Entry of a kernel function, by trampoline.
+    Fentry(&'static str),
+    /// Return of a kernel function, by trampoline.
+    Fexit(&'static str),
+    /// Entry of a kernel function, by breakpoint or ftrace.
+    Kprobe(&'static str),
+    /// A tracepoint with its raw arguments.
+    RawTracepoint(&'static str),
+    /// A tracepoint with its record: category and name.
+    Tracepoint(&'static str, &'static str),
+    /// An interface, by index, in the mode asked for.
+    Xdp(u32, XdpMode),
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fentry(name) | Self::Fexit(name) | Self::Kprobe(name) | Self::RawTracepoint(name) => {
+                f.write_str(name)
+            }
+            Self::Tracepoint(category, name) => write!(f, "{category}:{name}"),
+            Self::Xdp(index, _) => write!(f, "interface {index}"),
+        }
+    }
+}
+
+/// A BPF object that is being opened: what may be set before its maps are made.
+pub struct Opener<'a> {
+    bytes: &'a [u8],
+    globals: StdHashMap<&'static str, Vec<u8>>,
+    max_entries: StdHashMap<&'static str, u32>,
+}
+
+impl<'a> Opener<'a> {
+    /// Starts opening an object file's bytes.
+    pub fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, globals: StdHashMap::new(), max_entries: StdHashMap::new() }
+    }
+
+    /// Sets a global constant; opening fails if the object has none of this name and size.
+    #[must_use]
+    pub fn global<T: Pod>(mut self, name: &'static str, value: T) -> Self {
+        // SAFETY: `Pod` has no padding and no invalid bytes.
+        let bytes = unsafe { std::slice::from_raw_parts((&raw const value).cast::<u8>(), size_of::<T>()) };
+        self.globals.insert(name, bytes.to_vec());
+        self
+    }
+
+    /// Sets how many entries a map holds.
+    #[must_use]
+    pub fn max_entries(mut self, map: &'static str, entries: u32) -> Self {
+        self.max_entries.insert(map, entries);
+        self
+    }
+
+    /// Makes the maps and relocates the programs; none is loaded into the kernel yet.
+    ///
+    /// # Errors
+    /// [`Error::Object`] for a file that is none or does not fit this kernel, [`Error::Privilege`].
+    pub fn open(self) -> Result<Object> {
+        raise_memlock();
+        let mut loader = EbpfLoader::new();
+        for (name, value) in &self.globals {
+            loader.override_global(name, value.as_slice(), true);
+        }
+        for (name, entries) in &self.max_entries {
+            loader.map_max_entries(name, *entries);
+        }
+        let ebpf = loader.load(self.bytes).map_err(|error| Error::Object(with_causes(&error)))?;
+        Ok(Object { ebpf, attached: Vec::new() })
+    }
+}
+
+/// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK. Later ones do not, so failing is not an error.
+fn raise_memlock() {
+    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+}
+
+/// An object whose maps exist. Dropping it detaches and unloads everything.
+pub struct Object {
+    ebpf: Ebpf,
+    attached: Vec<String>,
+}
+
+impl Object {
+    /// Loads a program, if it is not loaded yet, and attaches it.
+    ///
+    /// # Errors
+    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Attach`].
+    pub fn attach(&mut self, name: &str, target: &Target) -> Result<()> {
+        let program = self.ebpf.program_mut(name).ok_or_else(|| Error::Object(format!("it has no program {name}")))?;
+        let btf = match target {
+            Target::Fentry(_) | Target::Fexit(_) => Some(kernel_btf()?),
+            _ => None,
+        };
+        load(program, target, btf.as_ref()).map_err(|error| load_error(name, error))?;
+        attach(program, target).map_err(|error| attach_error(target, error))?;
+        self.attached.push(name.to_owned());
+        Ok(())
+    }
+
+    /// Detaches and unloads every program; the maps stay.
+    pub fn unload_all(&mut self) {
+        self.attached.clear();
+        for (_, program) in self.ebpf.programs_mut() {
+            // It fails only for a program that is not loaded.
+            let _ = unload(program);
+        }
+    }
+
+    /// The value of a one-word array.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map.
+    pub fn set_word(&mut self, map: &str, value: u32) -> Result<()> {
+        let map = self.ebpf.map_mut(map).ok_or_else(|| no_map(map))?;
+        let mut array = Array::<_, u32>::try_from(map).map_err(map_error)?;
+        array.set(0, value, 0).map_err(map_error)
+    }
+
+    /// Every slot of a per-CPU array: for each index, the value of each possible CPU.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map.
+    pub fn per_cpu_array<V: Pod>(&self, map: &str) -> Result<Vec<Vec<V>>> {
+        let array = PerCpuArray::<_, V>::try_from(self.map(map)?).map_err(map_error)?;
+        (0..array.len()).map(|index| Ok(array.get(&index, 0).map_err(map_error)?.to_vec())).collect()
+    }
+
+    /// All entries of a hash map, in batches where the kernel has them.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, [`Error::Os`].
+    pub fn hash_map<K: Pod, V: Pod>(&self, map: &str) -> Result<Vec<(K, V)>> {
+        let hash = HashMap::<_, K, V>::try_from(self.map(map)?).map_err(map_error)?;
+        match sys::lookup_all(map_data(self.map(map)?)?.fd().as_fd()) {
+            Ok(entries) => Ok(entries),
+            Err(error) if no_batches(&error) => hash.iter().map(|entry| entry.map_err(map_error)).collect(),
+            Err(source) => Err(Error::Os { operation: format!("read map {map}"), source }),
+        }
+    }
+
+    /// Runs of attached programs that the kernel skipped, if it tells.
+    pub fn missed(&self) -> Option<u64> {
+        let mut sum = None;
+        for name in &self.attached {
+            let fd = self.ebpf.program(name)?.fd().ok()?;
+            // The kernel counts misses of tracing programs only.
+            if matches!(self.ebpf.program(name)?, Program::Xdp(_)) {
+                return None;
+            }
+            *sum.get_or_insert(0) += sys::recursion_misses(fd.as_fd()).ok()??;
+        }
+        sum
+    }
+
+    fn map(&self, name: &str) -> Result<&Map> {
+        self.ebpf.map(name).ok_or_else(|| no_map(name))
+    }
+}
+
+fn map_data(map: &Map) -> Result<&MapData> {
+    match map {
+        Map::HashMap(data) | Map::LruHashMap(data) => Ok(data),
+        _ => Err(Error::Object("the map is no hash map".to_owned())),
+    }
+}
+
+/// `EINVAL`: no such command before 5.6; 524, `ENOTSUPP`: not for this kind of map.
+fn no_batches(error: &io::Error) -> bool {
+    const ENOTSUPP: i32 = 524;
+    matches!(error.raw_os_error(), Some(libc::EINVAL | ENOTSUPP))
+}
+
+fn no_map(name: &str) -> Error {
+    Error::Object(format!("it has no map {name}"))
+}
+
+fn map_error(error: MapError) -> Error {
+    Error::Object(with_causes(&error))
+}
+
+fn kernel_btf() -> Result<Btf> {
+    Btf::from_sys_fs().map_err(|error| Error::NotSupported {
+        feature: "fentry".to_owned(),
+        needs: "a kernel built with CONFIG_DEBUG_INFO_BTF".to_owned(),
+        reason: with_causes(&error),
+    })
+}
+
+fn load(program: &mut Program, target: &Target, btf: Option<&Btf>) -> Result<(), ProgramError> {
+    let loaded = match (program, target, btf) {
+        (Program::FEntry(program), Target::Fentry(function), Some(btf)) => program.load(function, btf),
+        (Program::FExit(program), Target::Fexit(function), Some(btf)) => program.load(function, btf),
+        (Program::KProbe(program), Target::Kprobe(_), _) => program.load(),
+        (Program::RawTracePoint(program), Target::RawTracepoint(_), _) => program.load(),
+        (Program::TracePoint(program), Target::Tracepoint(..), _) => program.load(),
+        (Program::Xdp(program), Target::Xdp(..), _) => program.load(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    };
+    match loaded {
+        Err(ProgramError::AlreadyLoaded) => Ok(()),
+        loaded => loaded,
+    }
+}
+
+fn attach(program: &mut Program, target: &Target) -> Result<(), ProgramError> {
+    match (program, target) {
+        (Program::FEntry(program), Target::Fentry(_)) => FEntry::attach(program).map(drop),
+        (Program::FExit(program), Target::Fexit(_)) => FExit::attach(program).map(drop),
+        (Program::KProbe(program), Target::Kprobe(function)) => KProbe::attach(program, function, 0).map(drop),
+        (Program::RawTracePoint(program), Target::RawTracepoint(name)) => {
+            RawTracePoint::attach(program, name).map(drop)
+        }
+        (Program::TracePoint(program), Target::Tracepoint(category, name)) => {
+            TracePoint::attach(program, category, name).map(drop)
+        }
+        (Program::Xdp(program), Target::Xdp(index, mode)) => attach_xdp(program, *index, *mode),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// By a bpf_link only: a netlink attachment, which aya falls back to on EINVAL, would outlive this process.
+fn attach_xdp(program: &mut Xdp, index: u32, mode: XdpMode) -> Result<(), ProgramError> {
+    let id = program.attach_to_if_index(index, mode)?;
+    let link = FdLink::try_from(program.take_link(id)?).map_err(|_| {
+        let io_error = io::Error::from_raw_os_error(libc::EINVAL);
+        SyscallError { call: "bpf_link_create", io_error }
+    })?;
+    let link = link.try_into().map_err(|_| ProgramError::NotAttached)?;
+    program.attach_to_link(link).map(drop)
+}
+
+fn unload(program: &mut Program) -> Result<(), ProgramError> {
+    match program {
+        Program::FEntry(program) => program.unload(),
+        Program::FExit(program) => program.unload(),
+        Program::KProbe(program) => program.unload(),
+        Program::RawTracePoint(program) => program.unload(),
+        Program::TracePoint(program) => program.unload(),
+        Program::Xdp(program) => program.unload(),
+        _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+fn load_error(program: &str, error: ProgramError) -> Error {
+    let ProgramError::LoadError { io_error, verifier_log } = error else {
+        return Error::Object(format!("program {program}: {}", with_causes(&error)));
+    };
+    let log = verifier_log.to_string();
+    let log = log.trim();
+    match io_error.kind() {
+        io::ErrorKind::PermissionDenied if log.is_empty() => privilege::refused(&format!("loading {program}")),
+        _ if log.is_empty() => Error::Os { operation: format!("load program {program}"), source: io_error },
+        _ => Error::Verifier { program: program.to_owned(), explanation: explanation(log), log: log.to_owned() },
+    }
+}
+
+/// The line in which the verifier says why: before 7.3 the last one before its statistics, from 7.3 the one after
+/// the heading `Reason`.
+fn explanation(log: &str) -> String {
+    let mut lines = log.lines().map(str::trim).filter(|line| !line.is_empty());
+    if let Some(reason) = lines.clone().skip_while(|line| !line.starts_with("Reason")).nth(1) {
+        return reason.to_owned();
+    }
+    let is_statistics = |line: &&str| {
+        ["processed ", "verification time", "stack depth"].iter().any(|start| line.starts_with(start))
+    };
+    lines.rfind(|line| !is_statistics(line)).unwrap_or("it gave no reason").to_owned()
+}
+
+fn attach_error(target: &Target, error: ProgramError) -> Error {
+    let (what, hint) = match target {
+        Target::Fentry(name) | Target::Fexit(name) | Target::Kprobe(name) => (format!("kernel function {name}"), ""),
+        Target::RawTracepoint(name) => (format!("raw tracepoint {name}"), ""),
+        Target::Tracepoint(category, name) => {
+            (format!("tracepoint {category}:{name}"), "; is tracefs mounted on /sys/kernel/tracing?")
+        }
+        Target::Xdp(index, _) => (format!("interface {index}"), ""),
+    };
+    Error::Attach { target: what, reason: format!("{}{hint}", with_causes(&error)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::explanation;
+
+    #[test]
+    fn the_explanation_is_the_last_line_before_the_statistics() {
+        let log = "0: (b7) r0 = 0\nR1 invalid mem access 'scalar'\nverification time 11 usec\nstack depth 0\n\
+                   processed 1 insns (limit 1000000) max_states_per_insn 0";
+        assert_eq!(explanation(log), "R1 invalid mem access 'scalar'");
+    }
+
+    #[test]
+    fn a_log_without_a_reason_is_not_made_up() {
+        assert_eq!(explanation("processed 0 insns"), "it gave no reason");
+    }
+}

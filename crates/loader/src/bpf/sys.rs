@@ -1,0 +1,115 @@
+//! The `bpf(2)` commands that aya 0.14 does not wrap.
+
+use std::{
+    io,
+    os::fd::{AsRawFd as _, BorrowedFd},
+};
+
+use aya::Pod;
+
+// enum bpf_cmd, include/uapi/linux/bpf.h
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
+const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
+
+/// Entries asked for in one call.
+const CHUNK: usize = 4_096;
+
+/// `bpf(cmd, attr)`. The kernel reads zeros past the end of an `attr` that is shorter than its own.
+fn bpf<T>(cmd: libc::c_long, attr: &mut T) -> io::Result<libc::c_long> {
+    // SAFETY: `attr` is valid for its size for the whole call; callers fill it as the command wants it.
+    let ret = unsafe { libc::syscall(libc::SYS_bpf, cmd, std::ptr::from_mut(attr), size_of::<T>()) };
+    if ret < 0 { Err(io::Error::last_os_error()) } else { Ok(ret) }
+}
+
+/// `union bpf_attr`, the part for batches.
+#[repr(C)]
+struct Batch {
+    in_batch: u64,
+    out_batch: u64,
+    keys: u64,
+    values: u64,
+    count: u32,
+    map_fd: u32,
+    elem_flags: u64,
+    flags: u64,
+}
+
+/// All entries of a hash map with values of fixed size, in chunks (5.6 and later).
+///
+/// # Errors
+/// What the kernel said; `EINVAL` or `ENOTSUPP` (524) where it has no batches for this kind of map.
+pub(crate) fn lookup_all<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<(K, V)>> {
+    let mut entries = Vec::new();
+    let mut chunk = CHUNK;
+    let mut position = None;
+    loop {
+        let mut keys = Vec::<K>::with_capacity(chunk);
+        let mut values = Vec::<V>::with_capacity(chunk);
+        // A hash map's position is a bucket number.
+        let mut next = 0u32;
+        let mut attr = Batch {
+            in_batch: position.as_ref().map_or(0, |position| std::ptr::from_ref::<u32>(position) as u64),
+            out_batch: &raw mut next as u64,
+            keys: keys.as_mut_ptr() as u64,
+            values: values.as_mut_ptr() as u64,
+            count: chunk as u32,
+            map_fd: map.as_raw_fd() as u32,
+            elem_flags: 0,
+            flags: 0,
+        };
+        let last = match bpf(BPF_MAP_LOOKUP_BATCH, &mut attr) {
+            Ok(_) => false,
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+            // One bucket holds more than a chunk.
+            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) => {
+                chunk *= 2;
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
+        let count = (attr.count as usize).min(chunk);
+        // SAFETY: the kernel wrote `count` keys and values, and `count` fits the capacities.
+        unsafe {
+            keys.set_len(count);
+            values.set_len(count);
+        }
+        entries.extend(keys.into_iter().zip(values));
+        if last {
+            return Ok(entries);
+        }
+        position = Some(next);
+    }
+}
+
+/// The start of `union bpf_attr` for `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct InfoByFd {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// Times the kernel skipped a program because it was running on the same CPU already; `None` before 5.12, which
+/// does not tell. (`recursion_misses` of `struct bpf_prog_info`, include/uapi/linux/bpf.h)
+pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    const AT: usize = 216;
+    let mut info = [0u8; AT + 8];
+    let mut attr = InfoByFd {
+        bpf_fd: program.as_raw_fd() as u32,
+        info_len: info.len() as u32,
+        info: info.as_mut_ptr() as u64,
+    };
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
+    // The kernel says how much it knows.
+    let told = attr.info_len as usize >= info.len();
+    Ok(told.then(|| info[AT..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn recursion_misses_is_where_the_kernel_has_it() {
+        let offset = std::mem::offset_of!(aya_obj::generated::bpf_prog_info, recursion_misses);
+        assert_eq!(offset, 216);
+    }
+}

@@ -1,0 +1,149 @@
+//! Which hook a tool takes: each tool lists its ways in the order of preference, the first that this kernel can do
+//! is attached, and the record of it says why the earlier ones were not.
+
+use std::{fmt, path::Path, str::FromStr};
+
+use crate::{
+    bpf::{Object, Target},
+    error::{Error, Result},
+    records,
+    tracefs,
+};
+
+/// A kind of hook, by the name that `--hook` takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Trampolines at a kernel function's entry and return (5.5).
+    Fentry,
+    /// A kprobe at a kernel function's entry.
+    Kprobe,
+    /// Raw tracepoints (4.17).
+    RawTracepoint,
+    /// Tracepoints with a formatted record; their attaching needs tracefs.
+    Tracepoint,
+}
+
+impl Kind {
+    /// All kinds with their names.
+    pub const ALL: [(Self, &'static str); 4] = [
+        (Self::Fentry, "fentry"),
+        (Self::Kprobe, "kprobe"),
+        (Self::RawTracepoint, "raw_tracepoint"),
+        (Self::Tracepoint, "tracepoint"),
+    ];
+
+    fn name(self) -> &'static str {
+        Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// What the kernel would need, and why it cannot do it, where a look is enough to know. `None`: try it.
+    fn lacking(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Kprobe if !Path::new("/sys/bus/event_source/devices/kprobe/type").exists() => {
+                Some(("CONFIG_KPROBE_EVENTS", "this kernel is built without kprobes"))
+            }
+            Self::Tracepoint if tracefs::event_dir("syscalls", "sys_enter_openat").is_none() => Some((
+                "CONFIG_FTRACE_SYSCALLS and tracefs (mount -t tracefs tracefs /sys/kernel/tracing)",
+                "tracefs does not show the tracepoints of system calls",
+            )),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = Error;
+
+    fn from_str(name: &str) -> Result<Self> {
+        Self::ALL.iter().find(|(_, known)| *known == name).map(|(kind, _)| *kind).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|(_, name)| *name).collect();
+            Error::InvalidArgument(format!("there is no hook {name}; it is one of {}", names.join(", ")))
+        })
+    }
+}
+
+/// One way to attach a tool.
+pub struct Way {
+    /// Its kind, for `--hook` and for what to check first.
+    pub kind: Kind,
+    /// Programs and where each of them goes.
+    pub programs: Vec<(&'static str, Target)>,
+    /// What this way does not see, as words of the `attached` record.
+    pub blind_to: &'static [&'static str],
+}
+
+/// What was attached.
+#[derive(Debug)]
+pub struct Hooked {
+    /// For the `attached` record.
+    pub hooks: Vec<records::Hook>,
+    /// For the `attached` record.
+    pub blind_to: Vec<String>,
+}
+
+/// Attaches the first way that works, or the one asked for.
+///
+/// # Errors
+/// [`Error::NotSupported`] names what each way would need. An error that has nothing to do with the choice of a
+/// way, such as missing capabilities, is returned at once.
+pub fn attach(object: &mut Object, tool: &str, ways: &[Way], asked: Option<Kind>) -> Result<Hooked> {
+    let mut passed_over = Vec::new();
+    let mut needs = Vec::new();
+    for way in ways.iter().filter(|way| asked.is_none_or(|kind| kind == way.kind)) {
+        match try_way(object, way) {
+            Ok(()) => return Ok(hooked(way, asked, &passed_over)),
+            Err(Error::NotSupported { needs: need, reason, .. }) => {
+                passed_over.push(format!("{}: {reason}", way.kind));
+                needs.push(need);
+            }
+            Err(error @ (Error::Attach { .. } | Error::Verifier { .. } | Error::Os { .. })) => {
+                passed_over.push(format!("{}: {error}", way.kind));
+            }
+            Err(error) => return Err(error),
+        }
+        object.unload_all();
+    }
+    if passed_over.is_empty() {
+        let kinds: Vec<_> = ways.iter().map(|way| way.kind.name()).collect();
+        passed_over.push(format!("it has no such hook, only {}", kinds.join(", ")));
+    }
+    let feature = asked.map_or_else(|| tool.to_owned(), |kind| format!("{tool} by {kind}"));
+    let needs = if needs.is_empty() { "another hook or kernel".to_owned() } else { needs.join(", or ") };
+    Err(Error::NotSupported { feature, needs, reason: passed_over.join("; ") })
+}
+
+fn try_way(object: &mut Object, way: &Way) -> Result<()> {
+    if let Some((needs, reason)) = way.kind.lacking() {
+        return Err(Error::NotSupported {
+            feature: way.kind.to_string(),
+            needs: needs.to_owned(),
+            reason: reason.to_owned(),
+        });
+    }
+    way.programs.iter().try_for_each(|(program, target)| object.attach(program, target))
+}
+
+fn hooked(way: &Way, asked: Option<Kind>, passed_over: &[String]) -> Hooked {
+    let reason = match (asked, passed_over) {
+        (Some(_), _) => "asked for".to_owned(),
+        (None, []) => "first choice".to_owned(),
+        (None, reasons) => reasons.join("; "),
+    };
+    let hooks = way
+        .programs
+        .iter()
+        .map(|(program, target)| records::Hook {
+            program: (*program).to_owned(),
+            kind: way.kind.to_string(),
+            target: target.to_string(),
+            reason: reason.clone(),
+        })
+        .collect();
+    Hooked { hooks, blind_to: way.blind_to.iter().map(|word| (*word).to_owned()).collect() }
+}

@@ -1,0 +1,16 @@
+//! Loads, attaches and reads BPF programs: ebpflab's own tools ([`tools`]) and, through [`bpf`], any object.
+//!
+//! Nothing here knows Python. A tool becomes a [`session::Session`], whose readings and records describe themselves
+//! ([`schema`]).
+
+pub mod bpf;
+pub mod error;
+pub mod hooks;
+pub mod interface;
+pub mod objects;
+mod privilege;
+pub mod records;
+pub mod schema;
+pub mod session;
+pub mod tools;
+pub mod tracefs;

@@ -1,0 +1,221 @@
+//! The records that tools give out: lines of `--json`, and what the Python classes are made from.
+
+use ebpflab_common::ledger;
+
+use crate::schema::{Optional, Record, Schema, Text, Type, Value, record};
+
+record! {
+    /// The first line: everything is attached and counting.
+    pub struct Attached = "attached" {
+        /// The tool's name.
+        pub command: String,
+        /// The programs and where they are attached.
+        pub hooks: Vec<Hook>,
+        /// What these hooks cannot see: `compat` (32-bit callers), `io_uring`, `invalid_how` (openat2 calls refused for a bad struct open_how).
+        pub blind_to: Vec<String>,
+        /// Size of the event buffer in bytes; null for tools that count.
+        pub buffer: Option<u64>,
+        /// The kernel's release, as `uname -r` gives it.
+        pub kernel: String,
+        /// XDP only: the mode asked for and the mode that the kernel took.
+        pub mode: Optional<Mode>,
+    }
+
+    /// A program and where it is attached.
+    pub struct Hook {
+        /// Name of the program.
+        pub program: String,
+        /// Kind of hook: `fentry`, `kprobe`, `raw_tracepoint`, `tracepoint`, `xdp`.
+        pub kind: String,
+        /// Kernel function, tracepoint or interface.
+        pub target: String,
+        /// Why this one: `first choice`, `asked for`, or what was wrong with those before it.
+        pub reason: String,
+    }
+
+    /// The mode of an XDP program.
+    pub struct Mode {
+        /// `auto`, `skb`, `drv` or `hw`.
+        pub asked: String,
+        /// `skb` (generic), `drv` (native) or `hw` (offloaded).
+        pub got: String,
+    }
+
+    /// What became of everything a tool saw. At the end of a run of a tool that counts, `seen` = `filtered` + `submitted` + `map_full` and `submitted` = `received`, exactly.
+    pub struct Ledger {
+        /// Times the hook found what the tool watches, before any filter.
+        pub seen: u64,
+        /// Left out because a filter said so.
+        pub filtered: u64,
+        /// Handed to user space: an event written, or a count added to.
+        pub submitted: u64,
+        /// Events that did not fit into the buffer.
+        pub dropped: u64,
+        /// Entries whose return could not be matched.
+        pub unpaired: u64,
+        /// Entries still in flight at the end.
+        pub pending: u64,
+        /// Counts lost because the map had no room for a new key.
+        pub map_full: u64,
+        /// Runs that the kernel skipped; null where it does not tell.
+        pub missed: Option<u64>,
+        /// Events that lack something because memory could not be read.
+        pub faults: u64,
+        /// Events that hold less than the whole of something.
+        pub truncated: u64,
+        /// What user space got: events, or the sum of the counts.
+        pub received: u64,
+        /// What was given out.
+        pub shown: u64,
+    }
+
+    /// The last line: the whole run.
+    pub struct Summary = "summary" {
+        /// What became of everything.
+        pub ledger: Ledger,
+        /// From attached to the end, in seconds.
+        pub duration_s: f64,
+        /// The totals of a tool that counts, as in its readings.
+        pub counts: Counts,
+    }
+
+    /// Packets by protocol since the start.
+    pub struct PacketReading = "xdp" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// The interface.
+        pub iface: String,
+        /// By protocol.
+        pub counts: PacketCounts,
+    }
+
+    /// Packets of each protocol.
+    pub struct PacketCounts {
+        /// TCP over IPv4 or IPv6.
+        pub tcp: PacketCount,
+        /// UDP over IPv4 or IPv6.
+        pub udp: PacketCount,
+        /// ICMP over IPv4, ICMPv6 over IPv6.
+        pub icmp: PacketCount,
+        /// ARP.
+        pub arp: PacketCount,
+        /// Anything else, and everything short or malformed.
+        pub other: PacketCount,
+    }
+
+    /// Packets and bytes.
+    pub struct PacketCount {
+        /// Frames.
+        pub packets: u64,
+        /// Bytes of the frames, link headers included.
+        pub bytes: u64,
+    }
+
+    /// Opens by process since the start, the busiest first.
+    pub struct PidReading = "counts" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// By process.
+        pub counts: Vec<PidCount>,
+    }
+
+    /// How often a process opened files.
+    pub struct PidCount {
+        /// Process id, in the initial PID namespace.
+        pub pid: u32,
+        /// Its name, read from /proc when the count had changed; null for a process that was gone by then.
+        pub comm: Option<Text>,
+        /// Opens since the start.
+        pub count: u64,
+        /// Opens per second since the last reading.
+        pub rate: f64,
+    }
+}
+
+/// The descriptions of all records: those that are lines, then their parts.
+pub const SCHEMAS: &[&Schema] = &[
+    &Attached::SCHEMA,
+    &PacketReading::SCHEMA,
+    &PidReading::SCHEMA,
+    &Summary::SCHEMA,
+    &Hook::SCHEMA,
+    &Mode::SCHEMA,
+    &Ledger::SCHEMA,
+    &PacketCounts::SCHEMA,
+    &PacketCount::SCHEMA,
+    &PidCount::SCHEMA,
+];
+
+impl Ledger {
+    /// What the kernel counted, with what only user space knows.
+    pub(crate) fn new(kernel: ledger::Ledger, missed: Option<u64>, received: u64) -> Self {
+        let ledger::Ledger { seen, filtered, submitted, dropped, unpaired, map_full, faults, truncated } = kernel;
+        Self {
+            seen,
+            filtered,
+            submitted,
+            dropped,
+            unpaired,
+            pending: 0,
+            map_full,
+            missed,
+            faults,
+            truncated,
+            received,
+            shown: received,
+        }
+    }
+}
+
+/// One reading of a tool that counts.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reading {
+    /// Of `xdp`.
+    Packets(PacketReading),
+    /// Of `count`.
+    Pids(PidReading),
+}
+
+impl Reading {
+    /// The reading as one line of JSON.
+    pub fn to_json_line(&self) -> Vec<u8> {
+        match self {
+            Self::Packets(reading) => reading.to_json_line(),
+            Self::Pids(reading) => reading.to_json_line(),
+        }
+    }
+
+    /// When it was read: nanoseconds since the epoch.
+    pub fn time(&self) -> u64 {
+        match self {
+            Self::Packets(reading) => reading.time,
+            Self::Pids(reading) => reading.time,
+        }
+    }
+
+    /// Everything counted so far: what the ledger calls received.
+    pub fn sum(&self) -> u64 {
+        match self {
+            Self::Packets(reading) => {
+                let PacketCounts { tcp, udp, icmp, arp, other } = &reading.counts;
+                [tcp, udp, icmp, arp, other].iter().map(|count| count.packets).sum()
+            }
+            Self::Pids(reading) => reading.counts.iter().map(|count| count.count).sum(),
+        }
+    }
+}
+
+/// The counts of a reading, without the rest of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Counts(pub Reading);
+
+impl Value for Counts {
+    const TYPE: Type = Type::Either(&[PacketCounts::TYPE, <Vec<PidCount>>::TYPE]);
+
+    fn write<M: serde::ser::SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        match &self.0 {
+            Reading::Packets(reading) => reading.counts.write(name, map),
+            Reading::Pids(reading) => reading.counts.write(name, map),
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! One declaration of each record, from which its JSON comes and its documentation: `record!` makes the struct, its
+//! serialisation and its [`Schema`].
+
+use std::{borrow::Cow, fmt};
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::ser::{Serialize, SerializeMap};
+
+/// A record's description.
+#[derive(Debug)]
+pub struct Schema {
+    /// Name of the Rust struct and of the Python class.
+    pub name: &'static str,
+    /// Value of the JSON field `type`, for records that are lines of their own.
+    pub tag: Option<&'static str>,
+    /// What it is.
+    pub doc: &'static str,
+    /// Its fields, in the order of the JSON.
+    pub fields: &'static [Field],
+}
+
+/// A field's description.
+#[derive(Debug)]
+pub struct Field {
+    /// Name in JSON and in Python.
+    pub name: &'static str,
+    /// Its type in JSON.
+    pub r#type: Type,
+    /// What it is, with its unit.
+    pub doc: &'static str,
+}
+
+/// A type of JSON values.
+#[derive(Clone, Copy, Debug)]
+pub enum Type {
+    /// An integer; those of 64 bits may exceed 2^53.
+    Integer,
+    /// A number with a fraction.
+    Number,
+    /// Text.
+    String,
+    /// Bytes from the kernel: a string, and where they are not UTF-8 a field `NAME_bytes` in base64 beside it.
+    Text,
+    /// One of our records.
+    Object(&'static Schema),
+    /// A list.
+    Array(&'static Type),
+    /// The type or null.
+    Nullable(&'static Type),
+    /// The field is there only for some tools.
+    Optional(&'static Type),
+    /// One of several types.
+    Either(&'static [Type]),
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Integer => f.write_str("integer"),
+            Self::Number => f.write_str("number"),
+            Self::String => f.write_str("string"),
+            Self::Text => f.write_str("text"),
+            Self::Object(schema) => f.write_str(schema.name),
+            Self::Array(inner) => write!(f, "array of {inner}"),
+            Self::Nullable(inner) => write!(f, "{inner} or null"),
+            Self::Optional(inner) => write!(f, "{inner}, optional"),
+            Self::Either(types) => {
+                let names: Vec<_> = types.iter().map(ToString::to_string).collect();
+                f.write_str(&names.join(" or "))
+            }
+        }
+    }
+}
+
+/// A struct made by `record!`.
+pub trait Record: Serialize {
+    /// Its description.
+    const SCHEMA: Schema;
+
+    /// The record as one line of JSON.
+    fn to_json_line(&self) -> Vec<u8> {
+        let mut line = serde_json::to_vec(self).expect("records have string keys and cannot fail to serialise");
+        line.push(b'\n');
+        line
+    }
+}
+
+/// A type that may stand in a record.
+pub trait Value {
+    /// Its description.
+    const TYPE: Type;
+
+    /// Writes the field.
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error>;
+}
+
+macro_rules! plain_values {
+    ($($type:ty => $json:expr),+ $(,)?) => {
+        $(
+            impl Value for $type {
+                const TYPE: Type = $json;
+
+                fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+                    map.serialize_entry(name, self)
+                }
+            }
+        )+
+    };
+}
+plain_values!(u32 => Type::Integer, u64 => Type::Integer, f64 => Type::Number, String => Type::String);
+
+impl<T: Value + Serialize> Value for Vec<T> {
+    const TYPE: Type = Type::Array(&T::TYPE);
+
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(name, self)
+    }
+}
+
+impl<T: Value> Value for Option<T> {
+    const TYPE: Type = Type::Nullable(&T::TYPE);
+
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        match self {
+            Some(value) => value.write(name, map),
+            None => map.serialize_entry(name, &()),
+        }
+    }
+}
+
+/// A field that only some tools have: left out where it is `None`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Optional<T>(pub Option<T>);
+
+impl<T: Value> Value for Optional<T> {
+    const TYPE: Type = Type::Optional(&T::TYPE);
+
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        self.0.as_ref().map_or(Ok(()), |value| value.write(name, map))
+    }
+}
+
+/// Bytes that the kernel treats as a name: mostly UTF-8, never surely.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Text(pub Vec<u8>);
+
+impl Value for Text {
+    const TYPE: Type = Type::Text;
+
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        let lossy = String::from_utf8_lossy(&self.0);
+        map.serialize_entry(name, &lossy)?;
+        if let Cow::Owned(_) = lossy {
+            map.serialize_entry(&format!("{name}_bytes"), &BASE64_STANDARD.encode(&self.0))?;
+        }
+        Ok(())
+    }
+}
+
+/// Declares records. `struct Name` is a part of others; `struct Name = "tag"` is a line of its own.
+macro_rules! record {
+    ($(
+        $(#[doc = $doc:literal])+
+        pub struct $name:ident $(= $tag:literal)? {
+            $( $(#[doc = $field_doc:literal])+ pub $field:ident: $type:ty, )+
+        }
+    )+) => { $(
+        $(#[doc = $doc])+
+        #[derive(Clone, Debug, PartialEq)]
+        pub struct $name {
+            $( $(#[doc = $field_doc])+ pub $field: $type, )+
+        }
+
+        impl $crate::schema::Record for $name {
+            const SCHEMA: $crate::schema::Schema = $crate::schema::Schema {
+                name: stringify!($name),
+                tag: $crate::schema::record!(@tag $($tag)?),
+                doc: concat!($($doc),+),
+                fields: &[$( $crate::schema::Field {
+                    name: stringify!($field),
+                    r#type: <$type as $crate::schema::Value>::TYPE,
+                    doc: concat!($($field_doc),+),
+                } ),+],
+            };
+        }
+
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                use serde::ser::SerializeMap as _;
+                let mut map = serializer.serialize_map(None)?;
+                $( map.serialize_entry("type", $tag)?; )?
+                $( $crate::schema::Value::write(&self.$field, stringify!($field), &mut map)?; )+
+                map.end()
+            }
+        }
+
+        impl $crate::schema::Value for $name {
+            const TYPE: $crate::schema::Type =
+                $crate::schema::Type::Object(&<Self as $crate::schema::Record>::SCHEMA);
+
+            fn write<M: serde::ser::SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+                map.serialize_entry(name, self)
+            }
+        }
+    )+ };
+    (@tag) => { None };
+    (@tag $tag:literal) => { Some($tag) };
+}
+pub(crate) use record;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    record! {
+        /// A line.
+        pub struct Line = "line" {
+            /// Its name.
+            pub name: Option<Text>,
+            /// Only sometimes.
+            pub extra: Optional<u64>,
+            /// Parts.
+            pub parts: Vec<Part>,
+        }
+        /// A part.
+        pub struct Part {
+            /// How much.
+            pub share: f64,
+        }
+    }
+
+    fn json(line: &Line) -> String {
+        String::from_utf8(line.to_json_line()).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn writes_fields_in_order_after_the_type() {
+        let mut line = Line { name: None, extra: Optional(None), parts: vec![Part { share: 0.5 }] };
+        assert_eq!(json(&line), "{\"type\":\"line\",\"name\":null,\"parts\":[{\"share\":0.5}]}\n");
+        line.extra = Optional(Some(u64::MAX));
+        assert!(json(&line).contains("\"extra\":18446744073709551615"));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_stand_beside_their_text() {
+        let mut line = Line { name: Some(Text(b"caf\xc3\xa9\n".to_vec())), extra: Optional(None), parts: vec![] };
+        assert!(json(&line).contains(r#""name":"café\n","parts""#));
+        line.name = Some(Text(b"caf\xe9".to_vec()));
+        assert!(json(&line).contains("\"name\":\"caf\u{fffd}\",\"name_bytes\":\"Y2Fm6Q==\""));
+    }
+
+    #[test]
+    fn describes_itself() {
+        let fields: Vec<_> = Line::SCHEMA.fields.iter().map(|field| (field.name, field.r#type.to_string())).collect();
+        let expected = [("name", "text or null"), ("extra", "integer, optional"), ("parts", "array of Part")];
+        assert_eq!(fields, expected.map(|(name, json)| (name, json.to_owned())));
+        assert_eq!(Line::SCHEMA.tag, Some("line"));
+    }
+}

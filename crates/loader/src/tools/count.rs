@@ -1,0 +1,219 @@
+//! `count`: how many files each process opens.
+
+use std::{collections::HashMap, fs, time::Instant};
+
+use ebpflab_common::filter::{COMM_LEN, Filter};
+
+use super::{kernel_release, now};
+use crate::{
+    bpf::{Object, Opener, Target},
+    error::{Error, Result},
+    hooks::{self, Kind, Way},
+    objects, privilege,
+    records::{Attached, PidCount, PidReading, Reading},
+    schema::{Optional, Text},
+    session::{Counter, Session},
+    tracefs,
+};
+
+/// What to count.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only this process.
+    pub pid: Option<u32>,
+    /// Only this thread.
+    pub tid: Option<u32>,
+    /// Only this real user id.
+    pub uid: Option<u32>,
+    /// Only threads of this name; at most 15 bytes.
+    pub comm: Option<Vec<u8>>,
+    /// Not this process.
+    pub not_pid: Option<u32>,
+    /// Only opens that failed; they are counted when they return.
+    pub failed: bool,
+    /// Only this kind of hook.
+    pub hook: Option<Kind>,
+    /// Most processes to count; 10,240 unless told.
+    pub max_entries: Option<u32>,
+}
+
+/// Attaches and starts counting.
+///
+/// # Errors
+/// [`Error::InvalidArgument`], [`Error::NotSupported`] where no hook works, [`Error::Privilege`].
+pub fn attach(options: &Options) -> Result<Session> {
+    let filter = filter(options)?;
+    privilege::require("tracing system calls", privilege::TRACING)?;
+    let mut opener = Opener::new(objects::COUNT).global("FILTER", filter);
+    match options.max_entries {
+        Some(0) => return Err(Error::InvalidArgument("a map must hold at least 1 entry".to_owned())),
+        Some(entries) => opener = opener.max_entries("COUNTS", entries),
+        None => {}
+    }
+    // Where tracefs is not to be read this way cannot be attached either.
+    if let Ok(offset) = tracefs::field_offset("syscalls", "sys_exit_openat", "ret") {
+        opener = opener.global("SYS_EXIT_RET", offset);
+    }
+    let mut object = opener.open()?;
+    let hooked = hooks::attach(&mut object, "count", &ways(options.failed), options.hook)?;
+    let attached = Attached {
+        command: "count".to_owned(),
+        hooks: hooked.hooks,
+        blind_to: hooked.blind_to,
+        buffer: None,
+        kernel: kernel_release(),
+        mode: Optional(None),
+    };
+    Session::start(object, Box::new(Pids::default()), attached)
+}
+
+fn filter(options: &Options) -> Result<Filter> {
+    let mut filter = Filter::default();
+    let mut want = |condition, value: Option<u32>| {
+        if value.is_some() {
+            filter.wanted |= condition;
+        }
+        value.unwrap_or(0)
+    };
+    let pid = want(Filter::PID, options.pid);
+    let tid = want(Filter::TID, options.tid);
+    let uid = want(Filter::UID, options.uid);
+    let not_pid = want(Filter::NOT_PID, options.not_pid);
+    want(Filter::FAILED, options.failed.then_some(0));
+    filter = Filter { pid, tid, uid, not_pid, ..filter };
+    if let Some(comm) = &options.comm {
+        if comm.len() >= COMM_LEN {
+            let most = COMM_LEN - 1;
+            let reason = format!("a thread's name has at most {most} bytes, this one has {}", comm.len());
+            return Err(Error::InvalidArgument(reason));
+        }
+        filter.wanted |= Filter::COMM;
+        filter.comm[..comm.len()].copy_from_slice(comm);
+    }
+    Ok(filter)
+}
+
+/// The ways in the order of preference: trampolines cost least, kprobes see 32-bit callers too, raw tracepoints run
+/// at every system call but exist everywhere, tracepoints need tracefs and miss 32-bit callers.
+fn ways(failed: bool) -> Vec<Way> {
+    // All four calls come to this function, but for openat2 calls whose `struct open_how` is refused before.
+    const OPEN: &str = "do_sys_openat2";
+    const IO_URING: &[&str] = &["io_uring"];
+    const IN_FUNCTION: &[&str] = &["io_uring", "invalid_how"];
+    const NATIVE: &[&str] = &["io_uring", "compat"];
+    let way = |kind, programs, blind_to| Way { kind, programs, blind_to };
+    if failed {
+        return vec![
+            way(Kind::Fentry, vec![("count_fexit", Target::Fexit(OPEN))], IN_FUNCTION),
+            way(Kind::RawTracepoint, vec![("count_sys_exit", Target::RawTracepoint("sys_exit"))], IO_URING),
+            way(Kind::Tracepoint, syscalls("count_tp_exit", EXITS), NATIVE),
+        ];
+    }
+    vec![
+        way(Kind::Fentry, vec![("count_fentry", Target::Fentry(OPEN))], IN_FUNCTION),
+        way(Kind::Kprobe, vec![("count_kprobe", Target::Kprobe(OPEN))], IN_FUNCTION),
+        way(Kind::RawTracepoint, vec![("count_sys_enter", Target::RawTracepoint("sys_enter"))], IO_URING),
+        way(Kind::Tracepoint, syscalls("count_tp_enter", ENTRIES), NATIVE),
+    ]
+}
+
+const ENTRIES: [&str; 4] = ["sys_enter_open", "sys_enter_creat", "sys_enter_openat", "sys_enter_openat2"];
+const EXITS: [&str; 4] = ["sys_exit_open", "sys_exit_creat", "sys_exit_openat", "sys_exit_openat2"];
+
+/// One program on those of the tracepoints that this architecture has (arm64 has no open and no creat).
+fn syscalls(program: &'static str, names: [&'static str; 4]) -> Vec<(&'static str, Target)> {
+    names
+        .into_iter()
+        .filter(|name| tracefs::event_dir("syscalls", name).is_some())
+        .map(|name| (program, Target::Tracepoint("syscalls", name)))
+        .collect()
+}
+
+/// What the last reading saw.
+struct Pids {
+    last: HashMap<u32, Seen>,
+    at: Instant,
+}
+
+struct Seen {
+    count: u64,
+    comm: Option<Text>,
+}
+
+impl Default for Pids {
+    fn default() -> Self {
+        Self { last: HashMap::new(), at: Instant::now() }
+    }
+}
+
+impl Counter for Pids {
+    fn read(&mut self, object: &Object) -> Result<Reading> {
+        let entries = object.hash_map::<u32, u64>("COUNTS")?;
+        let seconds = self.at.elapsed().as_secs_f64();
+        self.at = Instant::now();
+        let mut counts: Vec<_> = entries.into_iter().map(|(pid, count)| self.row(pid, count, seconds)).collect();
+        counts.sort_by_key(|row| (std::cmp::Reverse(row.count), row.pid));
+        Ok(Reading::Pids(PidReading { time: now(), counts }))
+    }
+}
+
+impl Pids {
+    fn row(&mut self, pid: u32, count: u64, seconds: f64) -> PidCount {
+        let seen = self.last.entry(pid).or_insert(Seen { count: 0, comm: None });
+        let added = count - seen.count;
+        if added > 0 {
+            // A process that ended keeps the name it had.
+            seen.comm = comm_of(pid).or_else(|| seen.comm.take());
+            seen.count = count;
+        }
+        PidCount { pid, comm: seen.comm.clone(), count, rate: added as f64 / seconds }
+    }
+}
+
+fn comm_of(pid: u32) -> Option<Text> {
+    let comm = fs::read(format!("/proc/{pid}/comm")).ok()?;
+    Some(Text(comm.strip_suffix(b"\n").unwrap_or(&comm).to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_option_becomes_a_condition() {
+        let options = Options {
+            pid: Some(1),
+            tid: Some(2),
+            uid: Some(0),
+            comm: Some(b"sh".to_vec()),
+            not_pid: Some(4),
+            failed: true,
+            ..Options::default()
+        };
+        let filter = filter(&options).expect("a valid filter");
+        let all = Filter::PID | Filter::TID | Filter::UID | Filter::COMM | Filter::NOT_PID | Filter::FAILED;
+        let comm = *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        assert_eq!(filter, Filter { wanted: all, pid: 1, tid: 2, uid: 0, not_pid: 4, comm });
+        assert_eq!(super::filter(&Options::default()).expect("no filter"), Filter::default());
+    }
+
+    #[test]
+    fn a_name_that_no_thread_can_have_is_refused() {
+        let named = |comm: &[u8]| filter(&Options { comm: Some(comm.to_vec()), ..Options::default() });
+        assert!(named(b"fifteen-bytes-x").is_ok());
+        assert!(matches!(named(b"sixteen-bytes-xx"), Err(Error::InvalidArgument(_))));
+    }
+
+    #[test]
+    fn rates_and_names_follow_the_counts() {
+        let own = std::process::id();
+        let mut pids = Pids::default();
+        let first = pids.row(own, 10, 2.0);
+        assert_eq!((first.count, first.rate), (10, 5.0));
+        assert!(first.comm.is_some(), "this process has a name");
+        let second = pids.row(own, 10, 2.0);
+        assert_eq!((second.rate, &second.comm), (0.0, &first.comm));
+        // Above the largest pid there can be (PID_MAX_LIMIT).
+        assert_eq!(pids.row(4_194_305, 1, 1.0).comm, None);
+    }
+}

@@ -1,0 +1,62 @@
+//! What tracefs says about tracepoints. It is never mounted behind the user's back.
+
+use std::{fs, path::PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Both usual mount points.
+const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+
+/// The folder of an event, where tracefs is mounted and readable and has it.
+pub fn event_dir(category: &str, name: &str) -> Option<PathBuf> {
+    MOUNTS.iter().map(|mount| PathBuf::from(mount).join("events").join(category).join(name)).find(|dir| dir.is_dir())
+}
+
+/// Offset in bytes of a field in a tracepoint's record, from its `format` file.
+///
+/// # Errors
+/// [`Error::NotSupported`] where there is no such event or field.
+pub fn field_offset(category: &str, name: &str, field: &str) -> Result<u32> {
+    let lacking = |reason: String| Error::NotSupported {
+        feature: format!("tracepoint {category}:{name}"),
+        needs: "tracefs (mount -t tracefs tracefs /sys/kernel/tracing)".to_owned(),
+        reason,
+    };
+    let dir = event_dir(category, name).ok_or_else(|| lacking("tracefs does not show it".to_owned()))?;
+    let format = fs::read_to_string(dir.join("format")).map_err(|error| lacking(error.to_string()))?;
+    parse_offset(&format, field).ok_or_else(|| lacking(format!("its record has no field {field}")))
+}
+
+/// `	field:long ret;	offset:16;	size:8;	signed:1;` -> 16
+fn parse_offset(format: &str, field: &str) -> Option<u32> {
+    format.lines().find_map(|line| {
+        let mut parts = line.trim().strip_prefix("field:")?.split(';').map(str::trim);
+        let declared = parts.next()?.split_whitespace().last()?;
+        let name = declared.split('[').next()?.trim_start_matches('*');
+        (name == field).then(|| parts.find_map(|part| part.strip_prefix("offset:")?.parse().ok()))?
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_offset;
+
+    /// 6.18, sched/sched_process_exec; the common fields shortened.
+    const FORMAT: &str = "name: sched_process_exec\nID: 289\nformat:\n\
+        \tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n\
+        \tfield:__data_loc char[] filename;\toffset:8;\tsize:4;\tsigned:0;\n\
+        \tfield:pid_t pid;\toffset:12;\tsize:4;\tsigned:1;\n\
+        \tfield:pid_t old_pid;\toffset:16;\tsize:4;\tsigned:1;\n\
+        \tfield:char comm[16];\toffset:20;\tsize:16;\tsigned:0;\n\
+        \tfield:const char *name;\toffset:40;\tsize:8;\tsigned:0;\n";
+
+    #[test]
+    fn finds_a_field_by_its_whole_name() {
+        assert_eq!(parse_offset(FORMAT, "pid"), Some(12));
+        assert_eq!(parse_offset(FORMAT, "old_pid"), Some(16));
+        assert_eq!(parse_offset(FORMAT, "comm"), Some(20));
+        assert_eq!(parse_offset(FORMAT, "name"), Some(40));
+        assert_eq!(parse_offset(FORMAT, "filename"), Some(8));
+        assert_eq!(parse_offset(FORMAT, "ppid"), None);
+    }
+}

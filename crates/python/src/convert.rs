@@ -1,0 +1,110 @@
+//! Records as plain Python values; `ebpflab.records` makes the typed ones of them.
+
+use std::time::{Duration, Instant};
+
+use ebpflab::{
+    records::{Attached, Ledger, PacketCount, Reading, Summary},
+    schema::Schema,
+};
+use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
+
+/// Makes a dict of named values.
+macro_rules! dict {
+    ($py:expr, $($name:expr => $value:expr),+ $(,)?) => {{
+        let dict = PyDict::new($py);
+        $( dict.set_item($name, $value)?; )+
+        Ok(dict)
+    }};
+}
+
+/// When a wait of that many seconds ends; `None` never does.
+pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
+    let Some(seconds) = timeout else { return Ok(None) };
+    let timeout = Duration::try_from_secs_f64(seconds)
+        .map_err(|_| PyValueError::new_err(format!("a wait cannot take {seconds} seconds")))?;
+    // Later than the clock can say is never.
+    Ok(Instant::now().checked_add(timeout))
+}
+
+pub(crate) fn attached<'py>(py: Python<'py>, attached: &Attached) -> PyResult<Bound<'py, PyDict>> {
+    let hooks: Vec<_> = attached
+        .hooks
+        .iter()
+        .map(|hook| {
+            dict!(py, "program" => &hook.program, "kind" => &hook.kind, "target" => &hook.target, "reason" => &hook.reason)
+        })
+        .collect::<PyResult<_>>()?;
+    let mode = attached.mode.0.as_ref().map(|mode| (&mode.asked, &mode.got));
+    dict!(
+        py,
+        "command" => &attached.command,
+        "hooks" => hooks,
+        "blind_to" => &attached.blind_to,
+        "buffer" => attached.buffer,
+        "kernel" => &attached.kernel,
+        "mode" => mode,
+    )
+}
+
+pub(crate) fn ledger<'py>(py: Python<'py>, ledger: &Ledger) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "seen" => ledger.seen,
+        "filtered" => ledger.filtered,
+        "submitted" => ledger.submitted,
+        "dropped" => ledger.dropped,
+        "unpaired" => ledger.unpaired,
+        "pending" => ledger.pending,
+        "map_full" => ledger.map_full,
+        "missed" => ledger.missed,
+        "faults" => ledger.faults,
+        "truncated" => ledger.truncated,
+        "received" => ledger.received,
+        "shown" => ledger.shown,
+    )
+}
+
+/// Packets: a dict of (packets, bytes) by protocol. Processes: a list of (pid, comm, count, rate).
+pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<'py, PyAny>> {
+    match reading {
+        Reading::Packets(reading) => {
+            let pair = |count: &PacketCount| (count.packets, count.bytes);
+            let counts = &reading.counts;
+            let dict: PyResult<Bound<'py, PyDict>> = dict!(
+                py,
+                "tcp" => pair(&counts.tcp),
+                "udp" => pair(&counts.udp),
+                "icmp" => pair(&counts.icmp),
+                "arp" => pair(&counts.arp),
+                "other" => pair(&counts.other),
+            );
+            Ok(dict?.into_any())
+        }
+        Reading::Pids(reading) => {
+            let rows: Vec<_> = reading
+                .counts
+                .iter()
+                .map(|row| (row.pid, row.comm.as_ref().map(|comm| comm.0.as_slice()), row.count, row.rate))
+                .collect();
+            Ok(rows.into_pyobject(py)?.into_any())
+        }
+    }
+}
+
+pub(crate) fn summary<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "ledger" => ledger(py, &summary.ledger)?,
+        "duration_s" => summary.duration_s,
+        "counts" => counts(py, &summary.counts.0)?,
+    )
+}
+
+pub(crate) fn schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyDict>> {
+    let fields: Vec<_> = schema
+        .fields
+        .iter()
+        .map(|field| dict!(py, "name" => field.name, "type" => field.r#type.to_string(), "doc" => field.doc.trim()))
+        .collect::<PyResult<_>>()?;
+    dict!(py, "name" => schema.name, "tag" => schema.tag, "doc" => schema.doc.trim(), "fields" => fields)
+}

@@ -1,0 +1,131 @@
+//! `ebpflab._ebpflab`: converts between the loader and Python, and nothing else. The stubs are
+//! python/ebpflab/_ebpflab.pyi.
+
+mod convert;
+mod errors;
+
+use std::time::{Duration, Instant};
+
+use ebpflab::{
+    records::{self, SCHEMAS},
+    schema::Record as _,
+    session,
+    tools::{count, xdp},
+};
+use pyo3::{
+    prelude::*,
+    types::{PyBytes, PyDict, PyList},
+};
+
+use crate::errors::to_python;
+
+/// Longest time between two looks at Python's signals.
+const SLICE: Duration = Duration::from_millis(100);
+
+/// A running tool.
+#[pyclass(frozen, module = "ebpflab._ebpflab")]
+struct Session(session::Session);
+
+#[pymethods]
+impl Session {
+    fn attached<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        convert::attached(py, self.0.attached())
+    }
+
+    fn attached_json<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, &self.0.attached().to_json_line())
+    }
+
+    fn fileno(&self) -> i32 {
+        self.0.fd()
+    }
+
+    #[getter]
+    fn stopped(&self) -> bool {
+        self.0.is_stopped()
+    }
+
+    /// The one door for blocking: detached from the interpreter, in slices, with a look at signals after each.
+    fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
+        let deadline = convert::deadline(timeout)?;
+        loop {
+            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
+            let stopped = py.detach(|| self.0.wait(left.min(SLICE)));
+            py.check_signals()?;
+            if stopped || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(stopped);
+            }
+        }
+    }
+
+    fn read<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyAny>)> {
+        let reading = py.detach(|| self.0.read()).map_err(to_python)?;
+        Ok((reading.time(), convert::counts(py, &reading)?))
+    }
+
+    fn read_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        let line = py.detach(|| self.0.read().map(|reading| reading.to_json_line())).map_err(to_python)?;
+        Ok(PyBytes::new(py, &line))
+    }
+
+    fn ledger<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let ledger = py.detach(|| self.0.ledger()).map_err(to_python)?;
+        convert::ledger(py, &ledger)
+    }
+
+    fn stop<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let summary = self.summary(py)?;
+        convert::summary(py, &summary)
+    }
+
+    fn stop_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        Ok(PyBytes::new(py, &self.summary(py)?.to_json_line()))
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.0.close()).map_err(to_python)
+    }
+}
+
+impl Session {
+    fn summary(&self, py: Python<'_>) -> PyResult<records::Summary> {
+        py.detach(|| self.0.stop()).map_err(to_python)
+    }
+}
+
+#[pyfunction]
+fn attach_xdp(py: Python<'_>, iface: &str, mode: &str) -> PyResult<Session> {
+    py.detach(|| xdp::attach(iface, mode)).map(Session).map_err(to_python)
+}
+
+#[pyfunction]
+#[pyo3(signature = (*, pid, tid, uid, comm, not_pid, failed, hook, max_entries))]
+#[expect(clippy::too_many_arguments, reason = "keywords on the Python side, one for each field of Options")]
+fn attach_count(
+    py: Python<'_>,
+    pid: Option<u32>,
+    tid: Option<u32>,
+    uid: Option<u32>,
+    comm: Option<Vec<u8>>,
+    not_pid: Option<u32>,
+    failed: bool,
+    hook: Option<&str>,
+    max_entries: Option<u32>,
+) -> PyResult<Session> {
+    let hook = hook.map(str::parse).transpose().map_err(to_python)?;
+    let options = count::Options { pid, tid, uid, comm, not_pid, failed, hook, max_entries };
+    py.detach(|| count::attach(&options)).map(Session).map_err(to_python)
+}
+
+/// The descriptions of all records: what the documentation is made from and the Python classes are checked against.
+#[pyfunction]
+fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let schemas: Vec<_> = SCHEMAS.iter().map(|schema| convert::schema(py, schema)).collect::<PyResult<_>>()?;
+    PyList::new(py, schemas)
+}
+
+#[pymodule(gil_used = false)]
+mod _ebpflab {
+    #[pymodule_export]
+    use super::{Session, attach_count, attach_xdp, schemas};
+}

@@ -1,0 +1,5 @@
+"""`python -m ebpflab`."""
+
+from ebpflab.cli import main
+
+main()

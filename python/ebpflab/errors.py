@@ -1,0 +1,93 @@
+"""What can go wrong. Each message names the operation and the object, and says what to do next."""
+
+
+class EbpflabError(Exception):
+    """The root of the tree; raised itself for a BPF object that cannot be loaded."""
+
+
+class NotSupportedError(EbpflabError):
+    """The kernel, the driver or the machine cannot do it.
+
+    Attributes:
+        feature: What was asked for.
+        needs: What would make it work: a kernel option, a mount, a driver.
+        reason: Why it does not.
+
+    """
+
+    def __init__(self, message: str, feature: str, needs: str, reason: str) -> None:
+        """Take the parts beside the message."""
+        super().__init__(message, feature, needs, reason)
+        self.feature = feature
+        self.needs = needs
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return the message alone."""
+        return str(self.args[0])
+
+
+class PrivilegeError(EbpflabError):
+    """The process lacks capabilities.
+
+    Attributes:
+        missing_caps: Their names, as in capabilities(7).
+        fix: What to do about it.
+
+    """
+
+    def __init__(self, message: str, missing_caps: list[str], fix: str) -> None:
+        """Take the parts beside the message."""
+        super().__init__(message, missing_caps, fix)
+        self.missing_caps = missing_caps
+        self.fix = fix
+
+    def __str__(self) -> str:
+        """Return the message alone."""
+        return str(self.args[0])
+
+
+class VerifierError(EbpflabError):
+    """The kernel's verifier refused a program.
+
+    Attributes:
+        program: Its name.
+        log: All that the verifier wrote.
+        explanation: The verifier's reason in one line.
+
+    """
+
+    def __init__(self, message: str, program: str, log: str, explanation: str) -> None:
+        """Take the parts beside the message."""
+        super().__init__(message, program, log, explanation)
+        self.program = program
+        self.log = log
+        self.explanation = explanation
+
+    def __str__(self) -> str:
+        """Return the message alone."""
+        return str(self.args[0])
+
+
+class AttachError(EbpflabError):
+    """A program cannot be attached to its target, or the target went away.
+
+    Attributes:
+        target: What it was to be attached to.
+        reason: Why that failed.
+
+    """
+
+    def __init__(self, message: str, target: str, reason: str) -> None:
+        """Take the parts beside the message."""
+        super().__init__(message, target, reason)
+        self.target = target
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return the message alone."""
+        return str(self.args[0])
+
+
+class ClosedError(EbpflabError):
+    """The session was stopped or closed before."""

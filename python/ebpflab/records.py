@@ -1,0 +1,109 @@
+"""The typed records that tools give out. Their fields are declared once, in crates/loader/src/records.rs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+Counts = TypeVar("Counts")
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """A program and where it is attached."""
+
+    program: str
+    kind: str
+    target: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """The mode of an XDP program: the one asked for (`auto`, ...) and the one that the kernel took."""
+
+    asked: str
+    got: str
+
+
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """What is attached, how and why; `blind_to` names what these hooks cannot see."""
+
+    command: str
+    hooks: tuple[Hook, ...]
+    blind_to: tuple[str, ...]
+    buffer: int | None
+    kernel: str
+    mode: Mode | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What became of everything a tool saw.
+
+    At the end of a run of a tool that counts, `seen == filtered + submitted + map_full` and `submitted == received`,
+    exactly. `missed` is None where the kernel does not tell.
+    """
+
+    seen: int
+    filtered: int
+    submitted: int
+    dropped: int
+    unpaired: int
+    pending: int
+    map_full: int
+    missed: int | None
+    faults: int
+    truncated: int
+    received: int
+    shown: int
+
+    @property
+    def lost(self) -> dict[str, int]:
+        """The terms that mean loss and are not zero."""
+        terms = {
+            "dropped": self.dropped,
+            "unpaired": self.unpaired,
+            "map_full": self.map_full,
+            "missed": self.missed or 0,
+        }
+        return {name: count for name, count in terms.items() if count}
+
+
+@dataclass(frozen=True, slots=True)
+class PacketCount:
+    """Packets and bytes; the bytes are those of whole frames, link headers included."""
+
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class PidCount:
+    """How often a process opened files: `count` since the start, `rate` per second since the last reading.
+
+    `pid` is that of the initial PID namespace; `comm` is None for a process that was gone before its name was read.
+    """
+
+    pid: int
+    comm: str | None
+    count: int
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[Counts]):
+    """Counts since the start, and when they were read: nanoseconds since the epoch."""
+
+    time: int
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Summary(Generic[Counts]):
+    """A whole run: its ledger, how long it took in seconds, and the final counts."""
+
+    ledger: Ledger
+    duration_s: float
+    counts: Counts

@@ -1,0 +1,120 @@
+"""A running tool, as Python sees it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, Generic
+
+from ebpflab.errors import ClosedError
+from ebpflab.records import Attached, Counts, Hook, Ledger, Mode, Reading, Summary
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from ebpflab import _ebpflab
+
+
+class Session(Generic[Counts]):
+    """A tool that is attached to the kernel and counts.
+
+    Made by the functions of this package, such as `ebpflab.xdp`. It is attached when it is made and detached by
+    `close`, at the end of a `with` block, or when it is forgotten; nothing of it outlives the process. It may be
+    used from several threads: stopping it in one ends the waits of the others.
+    """
+
+    def __init__(self, native: _ebpflab.Session) -> None:
+        """Wrap a native session."""
+        self._native = native
+        raw = native.attached()
+        #: What is attached, how and why.
+        self.attached = Attached(
+            command=raw["command"],
+            hooks=tuple(Hook(**hook) for hook in raw["hooks"]),
+            blind_to=tuple(raw["blind_to"]),
+            buffer=raw["buffer"],
+            kernel=raw["kernel"],
+            mode=Mode(*raw["mode"]) if raw["mode"] else None,
+        )
+
+    def _counts(self, raw: Any) -> Counts:  # noqa: ANN401  each tool knows its own
+        """Make typed counts of the native ones."""
+        raise NotImplementedError
+
+    def __enter__(self) -> Self:
+        """Return the session itself: it is attached already."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def __repr__(self) -> str:
+        """Name the tool, its hooks and how it fares."""
+        hooks = ", ".join(sorted({f"{hook.kind} {hook.target}" for hook in self.attached.hooks}))
+        state = "stopped" if self.stopped else "counting"
+        return f"<ebpflab {self.attached.command} on {hooks}, {state}, seen {self.ledger.seen}>"
+
+    def fileno(self) -> int:
+        """Return a file descriptor that is readable once there is something to do."""
+        return self._native.fileno()
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the session was stopped or closed."""
+        return self._native.stopped
+
+    @property
+    def ledger(self) -> Ledger:
+        """What became of everything seen. While it counts, terms are read one after the other; exact once stopped."""
+        return Ledger(**self._native.ledger())
+
+    def read(self) -> Counts:
+        """Return the counts since the start.
+
+        Raises:
+            AttachError: What it was attached to went away.
+            ClosedError: The session was stopped.
+
+        """
+        return self._counts(self._native.read()[1])
+
+    def readings(self, interval: float = 1.0, duration: float | None = None) -> Iterator[Reading[Counts]]:
+        """Yield a reading every `interval` seconds, until `duration` seconds are over or the session is stopped.
+
+        Raises:
+            AttachError: What it was attached to went away.
+
+        """
+        for _ in self.ticks(interval, duration):
+            try:
+                read_at, counts = self._native.read()
+            except ClosedError:
+                return
+            yield Reading(read_at, self._counts(counts))
+
+    def ticks(self, interval: float, duration: float | None) -> Iterator[None]:
+        """Wait for each of the moments at which `readings` reads."""
+        start = time.monotonic()
+        end = float("inf") if duration is None else start + duration
+        number = 0
+        moment = start
+        while moment < end:
+            number += 1
+            moment = min(start + number * interval, end)
+            if self._native.wait(max(0.0, moment - time.monotonic())):
+                return
+            yield
+
+    def stop(self) -> Summary[Counts]:
+        """End the counting and return the whole run. Asked again it returns the same."""
+        raw = self._native.stop()
+        return Summary(Ledger(**raw["ledger"]), raw["duration_s"], self._counts(raw["counts"]))
+
+    def close(self) -> None:
+        """Stop and detach everything. Closing twice is fine."""
+        self._native.close()
