@@ -42,8 +42,8 @@ class Attached:
 class Ledger:
     """What became of everything a tool saw.
 
-    At the end of a run of a tool that counts, `seen == filtered + submitted + map_full` and `submitted == received`,
-    exactly. `missed` is None where the kernel does not tell.
+    Every term is counted where it happens, none is computed from the others. `missed` is None where the kernel does
+    not tell.
     """
 
     seen: int
@@ -58,6 +58,12 @@ class Ledger:
     truncated: int
     received: int
     shown: int
+
+    @property
+    def balanced(self) -> bool:
+        """Whether it adds up, as it does at the end of every run; while a tool runs it may be a few ahead or behind."""
+        became = self.filtered + self.submitted + self.dropped + self.unpaired + self.pending + self.map_full
+        return self.seen == became and self.submitted == self.received
 
     @property
     def lost(self) -> dict[str, int]:

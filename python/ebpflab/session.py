@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Generic
 
-from ebpflab.errors import ClosedError
+from ebpflab.errors import AttachError, ClosedError
 from ebpflab.records import Attached, Counts, Hook, Ledger, Mode, Reading, Summary
 
 if TYPE_CHECKING:
@@ -90,14 +90,34 @@ class Session(Generic[Counts]):
             AttachError: What it was attached to went away.
 
         """
-        for _ in self.ticks(interval, duration):
+        for _ in self._ticks(interval, duration):
             try:
                 read_at, counts = self._native.read()
             except ClosedError:
                 return
             yield Reading(read_at, self._counts(counts))
 
-    def ticks(self, interval: float, duration: float | None) -> Iterator[None]:
+    def json_lines(self, interval: float = 1.0, duration: float | None = None) -> Iterator[bytes]:
+        """Yield the run as JSON lines (docs/json.md): `attached`, the readings, and `summary`, which ends the session.
+
+        Raises:
+            AttachError: What it was attached to went away; the summary comes before.
+
+        """
+        yield self._native.attached_json()
+        gone = None
+        try:
+            for _ in self._ticks(interval, duration):
+                yield self._native.read_json()
+        except ClosedError:
+            pass
+        except AttachError as error:
+            gone = error
+        yield self._native.stop_json()
+        if gone:
+            raise gone
+
+    def _ticks(self, interval: float, duration: float | None) -> Iterator[None]:
         """Wait for each of the moments at which `readings` reads."""
         start = time.monotonic()
         end = float("inf") if duration is None else start + duration

@@ -2,10 +2,12 @@
 
 use std::{
     io,
+    mem::offset_of,
     os::fd::{AsRawFd as _, BorrowedFd},
 };
 
 use aya::Pod;
+use aya_obj::generated::bpf_prog_info;
 
 // enum bpf_cmd, include/uapi/linux/bpf.h
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
@@ -90,26 +92,17 @@ struct InfoByFd {
 }
 
 /// Times the kernel skipped a program because it was running on the same CPU already; `None` before 5.12, which
-/// does not tell. (`recursion_misses` of `struct bpf_prog_info`, include/uapi/linux/bpf.h)
+/// does not tell.
 pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<Option<u64>> {
-    const AT: usize = 216;
-    let mut info = [0u8; AT + 8];
+    // SAFETY: integers and bit fields; all zero is what the kernel asks for.
+    let mut info = unsafe { std::mem::zeroed::<bpf_prog_info>() };
     let mut attr = InfoByFd {
         bpf_fd: program.as_raw_fd() as u32,
-        info_len: info.len() as u32,
-        info: info.as_mut_ptr() as u64,
+        info_len: size_of_val(&info) as u32,
+        info: &raw mut info as u64,
     };
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
-    // The kernel says how much it knows.
-    let told = attr.info_len as usize >= info.len();
-    Ok(told.then(|| info[AT..].first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes))))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn recursion_misses_is_where_the_kernel_has_it() {
-        let offset = std::mem::offset_of!(aya_obj::generated::bpf_prog_info, recursion_misses);
-        assert_eq!(offset, 216);
-    }
+    // The kernel says how much of the struct it knows.
+    let told = attr.info_len as usize >= offset_of!(bpf_prog_info, recursion_misses) + size_of::<u64>();
+    Ok(told.then_some(info.recursion_misses))
 }

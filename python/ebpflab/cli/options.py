@@ -1,0 +1,62 @@
+"""The options that mean the same in every command."""
+
+from __future__ import annotations
+
+import pwd
+from typing import Annotated, Literal
+
+import typer
+
+Interval = Annotated[
+    float, typer.Option("-i", "--interval", metavar="SECONDS", min=0.01, help="Seconds between readings.")
+]
+
+
+def _duration(seconds: float | None) -> float | None:
+    if seconds is not None and seconds <= 0:
+        raise typer.BadParameter(f"{seconds} is not more than 0")
+    return seconds
+
+
+Duration = Annotated[
+    float | None,
+    typer.Option("-d", "--duration", metavar="SECONDS", callback=_duration, help="End after so many seconds."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON lines (docs/json.md).")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more on stderr.")]
+FailOnLoss = Annotated[bool, typer.Option("--fail-on-loss", help="Exit with status 3 if anything was lost.")]
+
+Pid = Annotated[int | None, typer.Option("-p", "--pid", min=1, max=2**32 - 1, help="Only this process.")]
+Tid = Annotated[int | None, typer.Option("-t", "--tid", min=1, max=2**32 - 1, help="Only this thread.")]
+
+
+def _name(name: str | None) -> str | None:
+    if name is not None and not 0 < len(name.encode(errors="surrogateescape")) < 16:  # noqa: PLR2004  TASK_COMM_LEN
+        raise typer.BadParameter("a thread's name has 1 to 15 bytes")
+    return name
+
+
+Name = Annotated[str | None, typer.Option("-n", "--name", callback=_name, help="Only threads of this name (comm).")]
+
+
+def _uid(user: str | None) -> str | None:
+    if user is None:
+        return None
+    if user.isdecimal():
+        if int(user) < 2**32:
+            return user
+        raise typer.BadParameter(f"{user} is too large for a user id")
+    try:
+        return str(pwd.getpwnam(user).pw_uid)
+    except KeyError:
+        raise typer.BadParameter(f"there is no user {user}") from None
+
+
+Uid = Annotated[
+    str | None, typer.Option("-u", "--uid", metavar="USER", callback=_uid, help="Only this user, by id or name.")
+]
+Failed = Annotated[bool, typer.Option("-x", "--failed", help="Only what failed.")]
+Hook = Annotated[
+    Literal["fentry", "kprobe", "raw_tracepoint", "tracepoint"] | None,
+    typer.Option("--hook", help="Take this hook or fail; else the best that the kernel has."),
+]

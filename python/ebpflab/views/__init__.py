@@ -1,0 +1,5 @@
+"""What people see. Views eat any iterator of readings, live or replayed, and give text."""
+
+from ebpflab.views import count, xdp
+
+__all__ = ["count", "xdp"]

@@ -1,0 +1,41 @@
+"""Tables for terminals: one list of columns drives the header and the rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True)
+class Column(Generic[Row]):
+    """A column: numbers are set right, and free text comes last, unpadded (`width` 0)."""
+
+    title: str
+    width: int
+    cell: Callable[[Row], str]
+    right: bool = True
+
+
+def table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
+    """Return the header and a line for each row."""
+    lines = [_line(columns, [column.title for column in columns])]
+    lines += [_line(columns, [column.cell(row) for column in columns]) for row in rows]
+    return "\n".join(lines)
+
+
+def _line(columns: Sequence[Column[Row]], cells: list[str]) -> str:
+    parts = [
+        cell.rjust(column.width) if column.right else cell.ljust(column.width)
+        for column, cell in zip(columns, cells, strict=True)
+    ]
+    return "  ".join(parts).rstrip()
+
+
+def printable(text: str) -> str:
+    r"""Return text that a terminal may be given: what is not printable becomes an escape such as `\x1b`."""
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
