@@ -180,17 +180,16 @@ impl Ir {
         let mut offset = 0;
         let mut members = Vec::new();
         for (member, kind) in &layout.members {
-            let base = match kind {
-                Member::Scalar(Type::UInt) => {
-                    self.node("!DIBasicType(name: \"unsigned int\", size: 32, encoding: DW_ATE_unsigned)".to_owned())
-                }
-                Member::Scalar(Type::Long) => {
-                    self.node("!DIBasicType(name: \"unsigned long\", size: 64, encoding: DW_ATE_unsigned)".to_owned())
-                }
-                // The kernel's embedded structs are named after the member often enough; CO-RE compares member
-                // names and kinds on the way, not the names of embedded structs.
-                Member::Struct(inner) => self.struct_node(member, inner, file),
-            };
+            let base =
+                match kind {
+                    Member::Scalar(Type::UInt) => self
+                        .node("!DIBasicType(name: \"unsigned int\", size: 32, encoding: DW_ATE_unsigned)".to_owned()),
+                    Member::Scalar(Type::Long) => self
+                        .node("!DIBasicType(name: \"unsigned long\", size: 64, encoding: DW_ATE_unsigned)".to_owned()),
+                    // The kernel's embedded structs are named after the member often enough; CO-RE compares member
+                    // names and kinds on the way, not the names of embedded structs.
+                    Member::Struct(inner) => self.struct_node(member, inner, file),
+                };
             let bits = if matches!(kind, Member::Scalar(Type::UInt)) { 32 } else { kind.size() * 8 };
             members.push(self.node(format!(
                 "!DIDerivedType(tag: DW_TAG_member, name: \"{member}\", file: !{file}, line: 1, baseType: !{base}, \

@@ -1,5 +1,7 @@
 from typing import Any, final
 
+__all__ = ["Session", "attach_count", "attach_xdp", "schemas"]
+
 @final
 class Session:
     def attached(self) -> dict[str, Any]: ...

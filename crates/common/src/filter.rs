@@ -97,14 +97,8 @@ mod tests {
     }
 
     fn accepts(wanted: u32, change: impl Fn(&mut Filter)) -> bool {
-        let mut filter = Filter {
-            wanted,
-            pid: 100,
-            tid: 101,
-            uid: 7,
-            not_pid: 1,
-            comm: *b"worker\0\0\0\0\0\0\0\0\0\0",
-        };
+        let mut filter =
+            Filter { wanted, pid: 100, tid: 101, uid: 7, not_pid: 1, comm: *b"worker\0\0\0\0\0\0\0\0\0\0" };
         change(&mut filter);
         filter.accepts(&Fixed)
     }

@@ -19,13 +19,8 @@ pub enum Protocol {
 
 impl Protocol {
     /// All protocols with their names, by index.
-    pub const ALL: [(Self, &'static str); 5] = [
-        (Self::Tcp, "tcp"),
-        (Self::Udp, "udp"),
-        (Self::Icmp, "icmp"),
-        (Self::Arp, "arp"),
-        (Self::Other, "other"),
-    ];
+    pub const ALL: [(Self, &'static str); 5] =
+        [(Self::Tcp, "tcp"), (Self::Udp, "udp"), (Self::Icmp, "icmp"), (Self::Arp, "arp"), (Self::Other, "other")];
 }
 
 /// Packets and bytes of one protocol on one CPU.

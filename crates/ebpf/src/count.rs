@@ -71,10 +71,13 @@ fn count_fentry(_ctx: FEntryContext) -> i32 {
     0
 }
 
+/// The function returned `long` up to 6.18 and `int` in 7.3, whose upper half is not to be looked at.
+/// The function returns `long` up to 6.18 and `int` in 7.3, where the upper half of the slot is not defined.
 #[fexit(function = "do_sys_openat2")]
 fn count_fexit(ctx: FExitContext) -> i32 {
     if enabled() {
-        let _ = count(Some(ctx.arg(3)));
+        let ret: i32 = ctx.arg(3);
+        let _ = count(Some(ret.into()));
     }
     0
 }

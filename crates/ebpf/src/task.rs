@@ -1,8 +1,7 @@
 //! The task that runs a program: the filter's view of it, and how it called the kernel.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
-    generated::bpf_get_current_task,
+    bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated::bpf_get_current_task,
 };
 use ebpflab_common::filter::{COMM_LEN, Task};
 

@@ -6,8 +6,7 @@ use std::{fmt, path::Path, str::FromStr};
 use crate::{
     bpf::{Object, Target},
     error::{Error, Result},
-    records,
-    tracefs,
+    records, tracefs,
 };
 
 /// A kind of hook, by the name that `--hook` takes.

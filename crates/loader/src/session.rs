@@ -67,8 +67,8 @@ impl Session {
     /// [`Error::Os`] when no file descriptor is to be had.
     pub fn start(mut object: Object, counter: Box<dyn Counter>, attached: Attached) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Error::os("epoll_create1"))?;
-        let wakeup = EventFd::from_value_and_flags(0, nix::sys::eventfd::EfdFlags::EFD_CLOEXEC)
-            .map_err(Error::os("eventfd"))?;
+        let wakeup =
+            EventFd::from_value_and_flags(0, nix::sys::eventfd::EfdFlags::EFD_CLOEXEC).map_err(Error::os("eventfd"))?;
         epoll.add(wakeup.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(Error::os("epoll_ctl"))?;
         object.set_word("ENABLED", 1)?;
         let state = State { object: Some(object), counter, started: Instant::now(), summary: None };

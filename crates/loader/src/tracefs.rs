@@ -27,7 +27,7 @@ pub fn field_offset(category: &str, name: &str, field: &str) -> Result<u32> {
     parse_offset(&format, field).ok_or_else(|| lacking(format!("its record has no field {field}")))
 }
 
-/// `	field:long ret;	offset:16;	size:8;	signed:1;` -> 16
+/// From lines such as `field:long ret; offset:16; size:8; signed:1;`, with tabs between the parts.
 fn parse_offset(format: &str, field: &str) -> Option<u32> {
     format.lines().find_map(|line| {
         let mut parts = line.trim().strip_prefix("field:")?.split(';').map(str::trim);

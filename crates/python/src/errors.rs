@@ -14,13 +14,9 @@ import_exception!(ebpflab.errors, VerifierError);
 pub(crate) fn to_python(error: Error) -> PyErr {
     let message = error.to_string();
     match error {
-        Error::NotSupported { feature, needs, reason } => {
-            NotSupportedError::new_err((message, feature, needs, reason))
-        }
+        Error::NotSupported { feature, needs, reason } => NotSupportedError::new_err((message, feature, needs, reason)),
         Error::Privilege { missing, fix, .. } => PrivilegeError::new_err((message, missing, fix)),
-        Error::Verifier { program, explanation, log } => {
-            VerifierError::new_err((message, program, log, explanation))
-        }
+        Error::Verifier { program, explanation, log } => VerifierError::new_err((message, program, log, explanation)),
         Error::Attach { target, reason } => AttachError::new_err((message, target, reason)),
         Error::Gone { target } => AttachError::new_err((message, target, "it went away")),
         Error::InvalidArgument(_) => PyValueError::new_err(message),

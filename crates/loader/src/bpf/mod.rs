@@ -2,16 +2,15 @@
 
 mod sys;
 
-use std::{
-    collections::HashMap as StdHashMap,
-    fmt, io,
-    os::fd::AsFd as _,
-};
+use std::{collections::HashMap as StdHashMap, fmt, io, os::fd::AsFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Pod,
     maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
-    programs::{FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint, TracePoint, Xdp, XdpMode, links::FdLink},
+    programs::{
+        FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint, TestRun as _, TestRunOptions, TracePoint, Xdp,
+        XdpMode, links::FdLink,
+    },
     sys::SyscallError,
 };
 
@@ -114,7 +113,7 @@ impl Object {
     /// # Errors
     /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Attach`].
     pub fn attach(&mut self, name: &str, target: &Target) -> Result<()> {
-        let program = self.ebpf.program_mut(name).ok_or_else(|| Error::Object(format!("it has no program {name}")))?;
+        let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
         let btf = match target {
             Target::Fentry(_) | Target::Fexit(_) => Some(kernel_btf()?),
             _ => None,
@@ -123,6 +122,26 @@ impl Object {
         attach(program, target).map_err(|error| attach_error(target, error))?;
         self.attached.push(name.to_owned());
         Ok(())
+    }
+
+    /// Runs an XDP program once on a packet, from its link header on; nothing is attached. The kernel wants 14 bytes
+    /// at least and a page less some headroom at most.
+    ///
+    /// # Errors
+    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Os`].
+    pub fn test_xdp(&mut self, name: &str, packet: &[u8]) -> Result<u32> {
+        let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
+        let Program::Xdp(program) = program else { return Err(no_program(name)) };
+        match program.load() {
+            Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
+            Err(error) => return Err(load_error(name, error)),
+        }
+        let options = TestRunOptions { data_in: Some(packet), ..TestRunOptions::new() };
+        let run = program.test_run(options).map_err(|error| Error::Os {
+            operation: format!("run {name} on a packet of {} bytes", packet.len()),
+            source: io::Error::other(with_causes(&error)),
+        })?;
+        Ok(run.return_value)
     }
 
     /// Detaches and unloads every program; the maps stay.
@@ -196,6 +215,10 @@ fn map_data(map: &Map) -> Result<&MapData> {
 fn no_batches(error: &io::Error) -> bool {
     const ENOTSUPP: i32 = 524;
     matches!(error.raw_os_error(), Some(libc::EINVAL | ENOTSUPP))
+}
+
+fn no_program(name: &str) -> Error {
+    Error::Object(format!("it has no program {name} of that kind"))
 }
 
 fn no_map(name: &str) -> Error {
@@ -289,9 +312,8 @@ fn explanation(log: &str) -> String {
     if let Some(reason) = lines.clone().skip_while(|line| !line.starts_with("Reason")).nth(1) {
         return reason.to_owned();
     }
-    let is_statistics = |line: &&str| {
-        ["processed ", "verification time", "stack depth"].iter().any(|start| line.starts_with(start))
-    };
+    let is_statistics =
+        |line: &&str| ["processed ", "verification time", "stack depth"].iter().any(|start| line.starts_with(start));
     lines.rfind(|line| !is_statistics(line)).unwrap_or("it gave no reason").to_owned()
 }
 

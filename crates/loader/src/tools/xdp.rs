@@ -7,8 +7,7 @@ use super::{kernel_release, now};
 use crate::{
     bpf::{Object, Opener, Target},
     error::{Error, Result},
-    interface, objects,
-    privilege,
+    interface, objects, privilege,
     records::{Attached, Hook, Mode, PacketCount, PacketCounts, PacketReading, Reading},
     schema::Optional,
     session::{Counter, Session},

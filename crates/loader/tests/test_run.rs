@@ -1,0 +1,89 @@
+//! The XDP program in the kernel (BPF_PROG_TEST_RUN) against the parser in user space, on the same packets.
+//! Needs root: `cargo test -p ebpflab --test test_run -- --ignored`.
+
+#[path = "../../common/tests/packets/mod.rs"]
+mod packets;
+
+use ebpflab::{
+    bpf::{Object, Opener},
+    objects,
+};
+use ebpflab_common::{
+    ledger::Ledger,
+    xdp::{Protocol, Traffic, classify},
+};
+use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
+
+const PROGRAM: &str = "xdp_count";
+const XDP_PASS: u32 = 2;
+/// The smallest packet that the kernel runs a program on.
+const ETH_HLEN: usize = 14;
+
+/// Packets and bytes by protocol, all CPUs together.
+fn counts(object: &Object) -> Vec<(u64, u64)> {
+    let slots = object.per_cpu_array::<Traffic>("COUNTS").expect("readable");
+    slots.iter().map(|cpus| cpus.iter().fold((0, 0), |sum, cpu| (sum.0 + cpu.packets, sum.1 + cpu.bytes))).collect()
+}
+
+fn open() -> Object {
+    let mut object = Opener::new(objects::XDP).open().expect("root, and a kernel with XDP");
+    object.set_word("ENABLED", 1).expect("writable");
+    object
+}
+
+fn is_counted_as(object: &mut Object, frame: &[u8], expected: Protocol) {
+    let mut wanted = counts(object);
+    wanted[expected as usize].0 += 1;
+    wanted[expected as usize].1 += frame.len() as u64;
+    assert_eq!(object.test_xdp(PROGRAM, frame).expect("runs"), XDP_PASS);
+    assert_eq!(counts(object), wanted, "{frame:02x?} is {expected:?}");
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_kernel_counts_known_packets_as_what_they_are() {
+    let mut object = open();
+    let mut runner = TestRunner::default();
+    for _ in 0..3_000 {
+        let known = packets::known().new_tree(&mut runner).expect("a packet").current();
+        is_counted_as(&mut object, &known.frame, known.protocol);
+    }
+    let cpus = object.per_cpu_array::<Ledger>("LEDGER").expect("readable").concat();
+    let sum = |term: fn(&Ledger) -> u64| cpus.iter().map(term).sum::<u64>();
+    assert_eq!((sum(|l| l.seen), sum(|l| l.submitted)), (3_000, 3_000));
+}
+
+#[test]
+#[ignore = "needs root"]
+fn the_kernel_and_user_space_agree_on_damaged_and_cut_packets() {
+    let mut object = open();
+    let mut runner = TestRunner::default();
+    let damaged = (
+        packets::known(),
+        any::<prop::sample::Index>(),
+        prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+    );
+    for _ in 0..7_000 {
+        let (known, cut, damage) = damaged.new_tree(&mut runner).expect("a packet").current();
+        let mut frame = known.frame;
+        frame.truncate(ETH_HLEN + cut.index(frame.len() - ETH_HLEN + 1));
+        for (at, byte) in damage {
+            let at = at.index(frame.len());
+            frame[at] = byte;
+        }
+        let expected = classify(frame.as_slice());
+        is_counted_as(&mut object, &frame, expected);
+    }
+}
+
+#[test]
+#[ignore = "needs root"]
+fn a_program_that_is_not_enabled_counts_nothing() {
+    let mut object = open();
+    object.set_word("ENABLED", 0).expect("writable");
+    assert_eq!(object.test_xdp(PROGRAM, &[0; 64]).expect("runs"), XDP_PASS);
+    assert_eq!(counts(&object), [(0, 0); 5]);
+    assert!(
+        object.per_cpu_array::<Ledger>("LEDGER").expect("readable").concat().iter().all(|l| *l == Ledger::default())
+    );
+}

@@ -1,0 +1,53 @@
+"""Write docs/json.md from the schema that the records are declared with; `--check` compares instead."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from ebpflab._ebpflab import schemas
+
+PAGE = Path(__file__).parent.parent / "docs" / "json.md"
+
+INTRO = """\
+# JSON lines
+
+<!-- Written by scripts/docs.py from crates/loader/src/records.rs; CI compares. -->
+
+With `--json` every tool prints JSON lines: one whole object a line, UTF-8, each with a field `type`. The first is
+`attached`, then come the readings of the tool, the last is `summary`. Everything else is said on stderr.
+
+Integers may exceed 2^53. A field of type *text* comes from the kernel as bytes: it is a string, and where the bytes
+are not UTF-8 the bad ones are U+FFFD in it and a field of the same name with `_bytes` at its end has them all, in
+base64. An *optional* field is there only for the tools that its description names.
+"""
+
+
+def page(described: list[dict[str, Any]]) -> str:
+    """Return the whole page."""
+    lines = [schema for schema in described if schema["tag"]]
+    parts = [schema for schema in described if not schema["tag"]]
+    sections = [_section(f'`"type": "{schema["tag"]}"`', schema) for schema in lines]
+    sections += ["# Parts\n", *(_section(schema["name"], schema) for schema in parts)]
+    return "\n".join([INTRO, *sections])
+
+
+def _section(title: str, schema: dict[str, Any]) -> str:
+    rows = [f"| `{field['name']}` | {field['type']} | {field['doc']} |" for field in schema["fields"]]
+    return "\n".join(
+        [f"## {title}\n", f"{schema['doc']}\n", "| field | type | what it is |", "|---|---|---|", *rows, ""]
+    )
+
+
+def main() -> None:
+    """Write the page, or complain that it is not up to date."""
+    text = page(schemas())
+    if "--check" not in sys.argv[1:]:
+        PAGE.write_text(text, encoding="utf-8")
+    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
+        sys.exit("docs/json.md is not what scripts/docs.py writes; run it and commit the page")
+
+
+if __name__ == "__main__":
+    main()
