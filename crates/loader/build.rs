@@ -123,6 +123,8 @@ fn refresh(sources: &str, out: &Path) -> Result<()> {
         ("bpf-linker".to_owned(), toolchain.linker.clone()),
     ]);
     for arch in ARCHES {
+        // From nothing: cargo does not know that rustc-remap is part of what it caches.
+        let _ = fs::remove_dir_all(out.join(arch));
         build(&toolchain, arch, out)?;
         fs::create_dir_all(Path::new("bpf").join(arch))?;
         for name in OBJECTS {

@@ -7,7 +7,7 @@ import json
 import tarfile
 from typing import TYPE_CHECKING
 
-from conftest import ROOT, Environment, checkout, run, sdist
+from support.install import ROOT, Environment, checkout, run, sdist
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -2,7 +2,7 @@
 
 mod sys;
 
-use std::{collections::HashMap as StdHashMap, fmt, io, os::fd::AsFd as _};
+use std::{borrow::Cow, collections::HashMap as StdHashMap, error, fmt, io, os::fd::AsFd as _};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Pod,
@@ -19,19 +19,22 @@ use crate::{
     privilege,
 };
 
+/// A name in the kernel: known to a tool when it is written, or asked for by a user.
+pub type Name = Cow<'static, str>;
+
 /// Where a program is attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// Entry of a kernel function, by trampoline.
-    Fentry(&'static str),
+    Fentry(Name),
     /// Return of a kernel function, by trampoline.
-    Fexit(&'static str),
+    Fexit(Name),
     /// Entry of a kernel function, by breakpoint or ftrace.
-    Kprobe(&'static str),
+    Kprobe(Name),
     /// A tracepoint with its raw arguments.
-    RawTracepoint(&'static str),
+    RawTracepoint(Name),
     /// A tracepoint with its record: category and name.
-    Tracepoint(&'static str, &'static str),
+    Tracepoint(Name, Name),
     /// An interface, by index, in the mode asked for.
     Xdp(u32, XdpMode),
 }
@@ -51,8 +54,8 @@ impl fmt::Display for Target {
 /// A BPF object that is being opened: what may be set before its maps are made.
 pub struct Opener<'a> {
     bytes: &'a [u8],
-    globals: StdHashMap<&'static str, Vec<u8>>,
-    max_entries: StdHashMap<&'static str, u32>,
+    globals: StdHashMap<&'a str, Vec<u8>>,
+    max_entries: StdHashMap<&'a str, u32>,
 }
 
 impl<'a> Opener<'a> {
@@ -63,7 +66,7 @@ impl<'a> Opener<'a> {
 
     /// Sets a global constant; opening fails if the object has none of this name and size.
     #[must_use]
-    pub fn global<T: Pod>(mut self, name: &'static str, value: T) -> Self {
+    pub fn global<T: Pod>(mut self, name: &'a str, value: T) -> Self {
         // SAFETY: `Pod` has no padding and no invalid bytes.
         let bytes = unsafe { std::slice::from_raw_parts((&raw const value).cast::<u8>(), size_of::<T>()) };
         self.globals.insert(name, bytes.to_vec());
@@ -72,7 +75,7 @@ impl<'a> Opener<'a> {
 
     /// Sets how many entries a map holds.
     #[must_use]
-    pub fn max_entries(mut self, map: &'static str, entries: u32) -> Self {
+    pub fn max_entries(mut self, map: &'a str, entries: u32) -> Self {
         self.max_entries.insert(map, entries);
         self
     }
@@ -90,7 +93,10 @@ impl<'a> Opener<'a> {
         for (name, entries) in &self.max_entries {
             loader.map_max_entries(name, *entries);
         }
-        let ebpf = loader.load(self.bytes).map_err(|error| Error::Object(with_causes(&error)))?;
+        let ebpf = loader.load(self.bytes).map_err(|error| match is_refusal(&error) {
+            true => privilege::refused("making BPF maps"),
+            false => Error::Object(with_causes(&error)),
+        })?;
         Ok(Object { ebpf, attached: Vec::new() })
     }
 }
@@ -217,6 +223,15 @@ fn no_batches(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::EINVAL | ENOTSUPP))
 }
 
+/// Whether EPERM is at the bottom of an error.
+fn is_refusal(error: &(dyn error::Error + 'static)) -> bool {
+    let mut causes = std::iter::successors(Some(error), |error| error.source());
+    causes.any(|cause| {
+        let io = cause.downcast_ref::<io::Error>();
+        io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
+    })
+}
+
 fn no_program(name: &str) -> Error {
     Error::Object(format!("it has no program {name} of that kind"))
 }
@@ -257,7 +272,7 @@ fn attach(program: &mut Program, target: &Target) -> Result<(), ProgramError> {
     match (program, target) {
         (Program::FEntry(program), Target::Fentry(_)) => FEntry::attach(program).map(drop),
         (Program::FExit(program), Target::Fexit(_)) => FExit::attach(program).map(drop),
-        (Program::KProbe(program), Target::Kprobe(function)) => KProbe::attach(program, function, 0).map(drop),
+        (Program::KProbe(program), Target::Kprobe(function)) => KProbe::attach(program, function.as_ref(), 0).map(drop),
         (Program::RawTracePoint(program), Target::RawTracepoint(name)) => {
             RawTracePoint::attach(program, name).map(drop)
         }

@@ -104,15 +104,15 @@ fn ways(failed: bool) -> Vec<Way> {
     let way = |kind, programs, blind_to| Way { kind, programs, blind_to };
     if failed {
         return vec![
-            way(Kind::Fentry, vec![("count_fexit", Target::Fexit(OPEN))], IN_FUNCTION),
-            way(Kind::RawTracepoint, vec![("count_sys_exit", Target::RawTracepoint("sys_exit"))], IO_URING),
+            way(Kind::Fentry, vec![("count_fexit", Target::Fexit(OPEN.into()))], IN_FUNCTION),
+            way(Kind::RawTracepoint, vec![("count_sys_exit", Target::RawTracepoint("sys_exit".into()))], IO_URING),
             way(Kind::Tracepoint, syscalls("count_tp_exit", EXITS), NATIVE),
         ];
     }
     vec![
-        way(Kind::Fentry, vec![("count_fentry", Target::Fentry(OPEN))], IN_FUNCTION),
-        way(Kind::Kprobe, vec![("count_kprobe", Target::Kprobe(OPEN))], IN_FUNCTION),
-        way(Kind::RawTracepoint, vec![("count_sys_enter", Target::RawTracepoint("sys_enter"))], IO_URING),
+        way(Kind::Fentry, vec![("count_fentry", Target::Fentry(OPEN.into()))], IN_FUNCTION),
+        way(Kind::Kprobe, vec![("count_kprobe", Target::Kprobe(OPEN.into()))], IN_FUNCTION),
+        way(Kind::RawTracepoint, vec![("count_sys_enter", Target::RawTracepoint("sys_enter".into()))], IO_URING),
         way(Kind::Tracepoint, syscalls("count_tp_enter", ENTRIES), NATIVE),
     ]
 }
@@ -125,7 +125,7 @@ fn syscalls(program: &'static str, names: [&'static str; 4]) -> Vec<(&'static st
     names
         .into_iter()
         .filter(|name| tracefs::event_dir("syscalls", name).is_some())
-        .map(|name| (program, Target::Tracepoint("syscalls", name)))
+        .map(|name| (program, Target::Tracepoint("syscalls".into(), name.into())))
         .collect()
 }
 
