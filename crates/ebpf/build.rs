@@ -30,7 +30,6 @@ enum Type {
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-env-changed=CARGO_CFG_BPF_TARGET_ARCH");
-    println!("cargo::rustc-check-cfg=cfg(bpf_target_arch, values(\"x86_64\", \"aarch64\"))");
     // Set by aya-build; without it this is the build for the host, which takes nothing from here.
     let Ok(arch) = env::var("CARGO_CFG_BPF_TARGET_ARCH") else { return };
     let fields: Vec<_> = FIELDS

@@ -14,20 +14,25 @@ from ebpflab.errors import (
     PrivilegeError,
     VerifierError,
 )
-from ebpflab.records import Attached, Hook, Ledger, Mode, PacketCount, PidCount, Reading, Summary
-from ebpflab.session import Session
+from ebpflab.records import Attached, Hook, Ledger, Mode, OpenEvent, PacketCount, PidCount, Reading, Summary
+from ebpflab.session import CountSession, EventSession, Session
 from ebpflab.tools.count import PidCounter, counts
+from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.xdp import PacketCounter, xdp
 
 __all__ = [
     "AttachError",
     "Attached",
     "ClosedError",
+    "CountSession",
     "EbpflabError",
+    "EventSession",
     "Hook",
     "Ledger",
     "Mode",
     "NotSupportedError",
+    "OpenEvent",
+    "Opens",
     "PacketCount",
     "PacketCounter",
     "PidCount",
@@ -38,5 +43,6 @@ __all__ = [
     "Summary",
     "VerifierError",
     "counts",
+    "opens",
     "xdp",
 ]

@@ -78,6 +78,35 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenEvent:
+    """A call of open, creat, openat or openat2, when it returned.
+
+    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces. `path` is as given, or None
+    where it could not be read; `path_truncated` says that it is longer than 4,095 bytes. `dirfd` is -100 (AT_FDCWD)
+    for the working directory. `ret` is the file descriptor or a negative errno.
+    """
+
+    time: int
+    cpu: int
+    pid: int
+    tid: int
+    uid: int
+    gid: int
+    comm: str
+    cgroup: int
+    path: str | None
+    path_truncated: bool
+    dirfd: int
+    flags: int
+    mode: int
+    ret: int
+
+    def to_dict(self) -> dict[str, int | str | bool | None]:
+        """Return the fields by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
 class PacketCount:
     """Packets and bytes; the bytes are those of whole frames, link headers included."""
 

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from typing import TYPE_CHECKING, Any, Generic
+from itertools import islice, starmap
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ebpflab.errors import AttachError, ClosedError
 from ebpflab.records import Attached, Counts, Hook, Ledger, Mode, Reading, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
 
     from ebpflab import _ebpflab
 
+Event = TypeVar("Event")
 
-class Session(Generic[Counts]):
-    """A tool that is attached to the kernel and counts.
+_NO_LIMIT = 2**64 - 1
+
+
+class Session:
+    """A tool that is attached to the kernel.
 
     Made by the functions of this package, such as `ebpflab.xdp`. It is attached when it is made and detached by
     `close`, at the end of a `with` block, or when it is forgotten; nothing of it outlives the process. It may be
@@ -39,10 +45,6 @@ class Session(Generic[Counts]):
             mode=Mode(*raw["mode"]) if raw["mode"] else None,
         )
 
-    def _counts(self, raw: Any) -> Counts:  # noqa: ANN401  each tool knows its own
-        """Make typed counts of the native ones."""
-        raise NotImplementedError
-
     def __enter__(self) -> Self:
         """Return the session itself: it is attached already."""
         return self
@@ -56,7 +58,7 @@ class Session(Generic[Counts]):
     def __repr__(self) -> str:
         """Name the tool, its hooks and how it fares."""
         hooks = ", ".join(sorted({f"{hook.kind} {hook.target}" for hook in self.attached.hooks}))
-        state = "stopped" if self.stopped else "counting"
+        state = "stopped" if self.stopped else "running"
         return f"<ebpflab {self.attached.command} on {hooks}, {state}, seen {self.ledger.seen}>"
 
     def fileno(self) -> int:
@@ -70,8 +72,28 @@ class Session(Generic[Counts]):
 
     @property
     def ledger(self) -> Ledger:
-        """What became of everything seen. While it counts, terms are read one after the other; exact once stopped."""
+        """What became of everything seen. While it runs, terms are read one after the other; exact once stopped."""
         return Ledger(**self._native.ledger())
+
+    def stop(self) -> Summary[Any]:
+        """End the run and return the whole of it. Asked again it returns the same."""
+        raw = self._native.stop()
+        return Summary(Ledger(**raw["ledger"]), raw["duration_s"], self._counts(raw["counts"]))
+
+    def _counts(self, raw: Any) -> Any:  # noqa: ANN401  each tool that counts knows its own
+        """Make typed counts of the native ones; tools that have events have None."""
+        return raw
+
+    def close(self) -> None:
+        """Stop and detach everything. Closing twice is fine."""
+        self._native.close()
+
+
+class CountSession(Session, Generic[Counts]):
+    """A tool that counts in the kernel; its counts may be read at any time."""
+
+    def _counts(self, raw: Any) -> Counts:  # noqa: ANN401
+        raise NotImplementedError
 
     def read(self) -> Counts:
         """Return the counts since the start.
@@ -132,9 +154,56 @@ class Session(Generic[Counts]):
 
     def stop(self) -> Summary[Counts]:
         """End the counting and return the whole run. Asked again it returns the same."""
-        raw = self._native.stop()
-        return Summary(Ledger(**raw["ledger"]), raw["duration_s"], self._counts(raw["counts"]))
+        return super().stop()
 
-    def close(self) -> None:
-        """Stop and detach everything. Closing twice is fine."""
-        self._native.close()
+
+class EventSession(Session, Generic[Event]):
+    """A tool that has events: iterating over it waits for them, and ends when it is stopped and none is left.
+
+    Several threads may iterate; each event goes to one of them.
+    """
+
+    _event: Callable[..., Event]
+
+    def __iter__(self) -> Iterator[Event]:
+        """Yield events as they come."""
+        return starmap(self._event, iter(self._native.next_event, None))
+
+    def events(self, duration: float | None = None, limit: int | None = None) -> Iterator[Event]:
+        """Yield events for `duration` seconds, or `limit` of them, or until the session is stopped."""
+        timer = None if duration is None else threading.Timer(duration, self._native.stop)
+        if timer:
+            timer.daemon = True
+            timer.start()
+        try:
+            yield from islice(self, limit)
+        finally:
+            if timer:
+                timer.cancel()
+
+    def json_lines(self, duration: float | None = None, limit: int | None = None) -> Iterator[bytes]:
+        """Yield the run as JSON lines (docs/json.md), many at once: `attached`, events, `summary`, which ends it.
+
+        It ends after `duration` seconds, `limit` events, or when the session is stopped.
+        """
+        yield self._native.attached_json()
+        end = None if duration is None else time.monotonic() + duration
+        left = _NO_LIMIT if limit is None else limit
+        while left:
+            # Looked at before the events: a stop takes the last of them out of the buffer first.
+            stopped = self._native.stopped
+            lines = self._native.next_json(left)
+            if lines:
+                left -= lines.count(b"\n")
+                yield lines
+            elif stopped:
+                break
+            if end is None:
+                self._native.wait(None)
+            elif not self._native.wait(max(0.0, end - time.monotonic())) or time.monotonic() >= end:
+                self._native.stop()
+        yield self._native.stop_json()
+
+    def stop(self) -> Summary[None]:
+        """End the run and return the whole of it; events that wait can still be had."""
+        return super().stop()

@@ -3,8 +3,11 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod count;
+pub mod event;
 pub mod filter;
 pub mod ledger;
+pub mod open;
+pub mod syscall;
 pub mod xdp;
 
 /// `Pod` for layouts without padding, where the loader reads them out of maps.

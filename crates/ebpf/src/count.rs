@@ -15,9 +15,10 @@ use ebpflab_common::{
 };
 use ebpflab_ebpf::{
     book, enabled,
-    kernel::{self, atomic_add},
+    kernel::atomic_add,
     ledger::ledger,
-    task::{self, Current},
+    syscall::{number, opens},
+    task::Current,
 };
 
 #[unsafe(no_mangle)]
@@ -93,7 +94,7 @@ fn count_kprobe(_ctx: ProbeContext) -> u32 {
 /// `TP_PROTO(struct pt_regs *regs, long id)`, include/trace/events/syscalls.h
 #[raw_tracepoint(tracepoint = "sys_enter")]
 fn count_sys_enter(ctx: RawTracePointContext) -> i32 {
-    if opens(ctx.arg(1)) && enabled() {
+    if opens(ctx.arg(1)).is_some() && enabled() {
         let _ = count(None);
     }
     0
@@ -102,7 +103,7 @@ fn count_sys_enter(ctx: RawTracePointContext) -> i32 {
 /// `TP_PROTO(struct pt_regs *regs, long ret)`
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn count_sys_exit(ctx: RawTracePointContext) -> i32 {
-    if syscall_of(ctx.arg(0)).is_some_and(opens) && enabled() {
+    if number(ctx.arg(0)).and_then(opens).is_some() && enabled() {
         let _ = count(Some(ctx.arg(1)));
     }
     0
@@ -131,34 +132,3 @@ fn count_tp_exit(ctx: TracePointContext) -> u32 {
 /// Offset of `ret` in a `sys_exit_*` record, from the format file.
 #[unsafe(no_mangle)]
 static SYS_EXIT_RET: Global<u32> = Global::new(16);
-
-/// The number of the system call that is returning.
-#[cfg(bpf_target_arch = "x86_64")]
-#[inline(always)]
-fn syscall_of(regs: *const u8) -> Option<u64> {
-    kernel::read(regs, kernel::pt_regs_orig_ax())
-}
-
-/// The number of the system call that is returning.
-#[cfg(bpf_target_arch = "aarch64")]
-#[inline(always)]
-fn syscall_of(regs: *const u8) -> Option<u64> {
-    let nr: i32 = kernel::read(regs, kernel::pt_regs_syscallno())?;
-    u64::try_from(nr).ok()
-}
-
-/// Whether a call by that number, made by the current task, opens a file. Most calls match no table, which is
-/// settled without a look at the task.
-#[inline(always)]
-fn opens(nr: u64) -> bool {
-    use ebpflab_common::count::*;
-    #[cfg(bpf_target_arch = "x86_64")]
-    let (native, compat) = (opens_x86_64(nr), opens_i386(nr));
-    #[cfg(bpf_target_arch = "aarch64")]
-    let (native, compat) = (opens_aarch64(nr), opens_arm(nr));
-    (native || compat)
-        && match task::is_compat() {
-            Some(true) => compat,
-            Some(false) | None => native,
-        }
-}

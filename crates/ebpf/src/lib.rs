@@ -3,8 +3,10 @@
 #![no_std]
 #![cfg(target_arch = "bpf")]
 
+pub mod event;
 pub mod kernel;
 pub mod ledger;
+pub mod syscall;
 pub mod task;
 
 use aya_ebpf::{btf_maps::Array, macros::btf_map};

@@ -77,6 +77,25 @@ pub struct Way {
     pub blind_to: &'static [&'static str],
 }
 
+/// The tracepoints at the entry of the four calls that open files.
+pub const ENTRIES: [&str; 4] = ["sys_enter_open", "sys_enter_creat", "sys_enter_openat", "sys_enter_openat2"];
+/// And at their return.
+pub const EXITS: [&str; 4] = ["sys_exit_open", "sys_exit_creat", "sys_exit_openat", "sys_exit_openat2"];
+
+/// One program on those of the tracepoints of system calls that this architecture has (arm64 has no open, no creat).
+pub fn on_each(program: &'static str, names: [&'static str; 4]) -> Vec<(&'static str, Target)> {
+    each(names.map(|name| (program, name)))
+}
+
+/// Programs on those of the tracepoints of system calls that this architecture has.
+pub fn each(pairs: [(&'static str, &'static str); 4]) -> Vec<(&'static str, Target)> {
+    pairs
+        .into_iter()
+        .filter(|(_, name)| tracefs::event_dir("syscalls", name).is_some())
+        .map(|(program, name)| (program, Target::Tracepoint("syscalls".into(), name.into())))
+        .collect()
+}
+
 /// What was attached.
 #[derive(Debug)]
 pub struct Hooked {
@@ -139,7 +158,7 @@ fn hooked(way: &Way, asked: Option<Kind>, passed_over: &[String]) -> Hooked {
         .iter()
         .map(|(program, target)| records::Hook {
             program: (*program).to_owned(),
-            kind: way.kind.to_string(),
+            kind: target.kind().to_owned(),
             target: target.to_string(),
             reason: reason.clone(),
         })

@@ -9,4 +9,5 @@ macro_rules! object {
 }
 
 object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
+object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");

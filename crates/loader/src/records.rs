@@ -41,7 +41,7 @@ record! {
         pub got: String,
     }
 
-    /// What became of everything a tool saw. At the end of a run of a tool that counts, `seen` = `filtered` + `submitted` + `map_full` and `submitted` = `received`, exactly.
+    /// What became of everything a tool saw. At the end of every run, exactly: `seen` = `filtered` + `submitted` + `dropped` + `unpaired` + `pending` for a tool that has events, `seen` = `filtered` + `submitted` + `map_full` for one that counts, and `submitted` = `received`.
     pub struct Ledger {
         /// Times the hook found what the tool watches, before any filter.
         pub seen: u64,
@@ -75,8 +75,40 @@ record! {
         pub ledger: Ledger,
         /// From attached to the end, in seconds.
         pub duration_s: f64,
-        /// The totals of a tool that counts, as in its readings.
-        pub counts: Counts,
+        /// Tools that count only: the totals, as in their readings.
+        pub counts: Optional<Counts>,
+    }
+
+    /// A call of open, creat, openat or openat2, when it returned.
+    pub struct OpenEvent = "open" {
+        /// When it returned: nanoseconds since the epoch.
+        pub time: u64,
+        /// CPU it returned on.
+        pub cpu: u32,
+        /// Process id, in the initial PID namespace.
+        pub pid: u32,
+        /// Thread id, in the initial PID namespace.
+        pub tid: u32,
+        /// Real user id, in the initial user namespace.
+        pub uid: u32,
+        /// Real group id, in the initial user namespace.
+        pub gid: u32,
+        /// Name of the thread.
+        pub comm: Text,
+        /// Id of the cgroup in the v2 hierarchy.
+        pub cgroup: u64,
+        /// The path as given; null where it could not be read.
+        pub path: Option<Text>,
+        /// The path is longer than 4,095 bytes, and these are its first.
+        pub path_truncated: bool,
+        /// File descriptor of the folder that a relative path starts from; -100 (`AT_FDCWD`) is the working directory.
+        pub dirfd: i32,
+        /// `O_RDONLY` and so on, or-ed, as the kernel takes them: without bits that mean nothing, and without `O_LARGEFILE`, which it adds itself.
+        pub flags: u64,
+        /// Permission bits for a file that may be created, before the umask; 0 for others.
+        pub mode: u32,
+        /// The new file descriptor, or a negative errno.
+        pub ret: i32,
     }
 
     /// Packets by protocol since the start.
@@ -135,6 +167,7 @@ record! {
 /// The descriptions of all records: those that are lines, then their parts.
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
+    &OpenEvent::SCHEMA,
     &PacketReading::SCHEMA,
     &PidReading::SCHEMA,
     &Summary::SCHEMA,
@@ -148,7 +181,7 @@ pub const SCHEMAS: &[&Schema] = &[
 
 impl Ledger {
     /// What the kernel counted, with what only user space knows.
-    pub(crate) fn new(kernel: ledger::Ledger, missed: Option<u64>, received: u64) -> Self {
+    pub(crate) fn new(kernel: ledger::Ledger, missed: Option<u64>, pending: u64, received: u64, shown: u64) -> Self {
         let ledger::Ledger { seen, filtered, submitted, dropped, unpaired, map_full, faults, truncated } = kernel;
         Self {
             seen,
@@ -156,13 +189,29 @@ impl Ledger {
             submitted,
             dropped,
             unpaired,
-            pending: 0,
+            pending,
             map_full,
             missed,
             faults,
             truncated,
             received,
-            shown: received,
+            shown,
+        }
+    }
+}
+
+/// One event of a tool that has events.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// Of `open`.
+    Open(OpenEvent),
+}
+
+impl Event {
+    /// Appends the event as one line of JSON.
+    pub fn write_json_line(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Open(event) => event.write_json_line(out),
         }
     }
 }

@@ -35,6 +35,8 @@ pub struct Field {
 pub enum Type {
     /// An integer; those of 64 bits may exceed 2^53.
     Integer,
+    /// True or false.
+    Boolean,
     /// A number with a fraction.
     Number,
     /// Text.
@@ -57,6 +59,7 @@ impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Integer => f.write_str("integer"),
+            Self::Boolean => f.write_str("boolean"),
             Self::Number => f.write_str("number"),
             Self::String => f.write_str("string"),
             Self::Text => f.write_str("text"),
@@ -77,10 +80,16 @@ pub trait Record: Serialize {
     /// Its description.
     const SCHEMA: Schema;
 
+    /// Appends the record as one line of JSON.
+    fn write_json_line(&self, out: &mut Vec<u8>) {
+        serde_json::to_writer(&mut *out, self).expect("records have string keys, and a Vec takes all");
+        out.push(b'\n');
+    }
+
     /// The record as one line of JSON.
     fn to_json_line(&self) -> Vec<u8> {
-        let mut line = serde_json::to_vec(self).expect("records have string keys and cannot fail to serialise");
-        line.push(b'\n');
+        let mut line = Vec::new();
+        self.write_json_line(&mut line);
         line
     }
 }
@@ -107,7 +116,14 @@ macro_rules! plain_values {
         )+
     };
 }
-plain_values!(u32 => Type::Integer, u64 => Type::Integer, f64 => Type::Number, String => Type::String);
+plain_values!(
+    bool => Type::Boolean,
+    i32 => Type::Integer,
+    u32 => Type::Integer,
+    u64 => Type::Integer,
+    f64 => Type::Number,
+    String => Type::String,
+);
 
 impl<T: Value + Serialize> Value for Vec<T> {
     const TYPE: Type = Type::Array(&T::TYPE);
@@ -209,6 +225,7 @@ macro_rules! record {
 pub(crate) use record;
 
 #[cfg(test)]
+#[expect(unreachable_pub, reason = "record! makes public structs")]
 mod tests {
     use super::*;
 

@@ -4,7 +4,8 @@
 //! the counts and the ledger. Detaching, which may take the kernel long, comes after the summary is out.
 
 use std::{
-    os::fd::{AsFd as _, AsRawFd as _, RawFd},
+    collections::VecDeque,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -16,14 +17,18 @@ use std::{
 use ebpflab_common::ledger;
 use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-    eventfd::EventFd,
+    eventfd::{EfdFlags, EventFd},
 };
 
 use crate::{
     bpf::Object,
     error::{Error, Result},
-    records::{Attached, Counts, Ledger, Reading, Summary},
+    records::{Attached, Counts, Event, Ledger, Reading, Summary},
+    schema::Optional,
 };
+
+/// Events taken out of the buffer at once.
+const BATCH: usize = 1_024;
 
 /// What is special about a tool that counts.
 pub trait Counter: Send {
@@ -42,6 +47,29 @@ pub trait Counter: Send {
     }
 }
 
+/// What is special about a tool that has events.
+pub trait Source: Send {
+    /// Takes the next event out of the buffer, if there is one.
+    fn next(&mut self) -> Option<Event>;
+
+    /// Entries whose return has not been seen.
+    ///
+    /// # Errors
+    /// What reading the maps gives.
+    fn pending(&self, object: &Object) -> Result<u64>;
+
+    /// Readable while there are events in the buffer.
+    fn fd(&self) -> BorrowedFd<'_>;
+}
+
+/// A tool's own part of a session.
+pub enum Tool {
+    /// It counts, and is read at any time.
+    Counter(Box<dyn Counter>),
+    /// It has events, which wait in a buffer.
+    Source(Box<dyn Source>),
+}
+
 /// A running tool. May be used from several threads; stopping it in one ends the waits of the others.
 pub struct Session {
     attached: Attached,
@@ -52,12 +80,21 @@ pub struct Session {
 }
 
 struct State {
-    /// Gone once detached.
-    object: Option<Object>,
-    counter: Box<dyn Counter>,
+    /// Gone once closed, and with it everything in the kernel.
+    running: Option<Running>,
     started: Instant,
+    /// Taken out of the buffer and not handed on yet.
+    backlog: VecDeque<Event>,
+    /// Events taken out of the buffer, and events handed on.
+    received: u64,
+    shown: u64,
     /// There once stopped.
     summary: Option<Summary>,
+}
+
+struct Running {
+    object: Object,
+    tool: Tool,
 }
 
 impl Session {
@@ -65,13 +102,24 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Os`] when no file descriptor is to be had.
-    pub fn start(mut object: Object, counter: Box<dyn Counter>, attached: Attached) -> Result<Self> {
+    pub fn start(mut object: Object, tool: Tool, attached: Attached) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Error::os("epoll_create1"))?;
-        let wakeup =
-            EventFd::from_value_and_flags(0, nix::sys::eventfd::EfdFlags::EFD_CLOEXEC).map_err(Error::os("eventfd"))?;
-        epoll.add(wakeup.as_fd(), EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(Error::os("epoll_ctl"))?;
+        let wakeup = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(Error::os("eventfd"))?;
+        let watch =
+            |fd: BorrowedFd<'_>| epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(Error::os("epoll_ctl"));
+        watch(wakeup.as_fd())?;
+        if let Tool::Source(source) = &tool {
+            watch(source.fd())?;
+        }
         object.set_word("ENABLED", 1)?;
-        let state = State { object: Some(object), counter, started: Instant::now(), summary: None };
+        let state = State {
+            running: Some(Running { object, tool }),
+            started: Instant::now(),
+            backlog: VecDeque::new(),
+            received: 0,
+            shown: 0,
+            summary: None,
+        };
         Ok(Self { attached, epoll, wakeup, stopped: AtomicBool::new(false), state: Mutex::new(state) })
     }
 
@@ -80,21 +128,18 @@ impl Session {
         &self.attached
     }
 
-    /// Readable when there is something to do; today that is the session's end.
+    /// Readable when there is something to do: events wait, or the session was stopped.
     pub fn fd(&self) -> RawFd {
         self.epoll.0.as_raw_fd()
     }
 
-    /// Waits until there is something to do, at most that long. True when the session has been stopped.
+    /// Waits until events wait or the session has been stopped, at most that long; whether that is so.
     pub fn wait(&self, timeout: Duration) -> bool {
-        if !self.is_stopped() {
-            // Rounded up, so that the last millisecond is not spent spinning.
-            let millis = u16::try_from(timeout.as_micros().div_ceil(1_000)).unwrap_or(u16::MAX);
-            let mut events = [EpollEvent::empty()];
-            // An interrupted wait is a short one: the caller looks at signals and comes back.
-            let _ = self.epoll.wait(&mut events, EpollTimeout::from(millis));
-        }
-        self.is_stopped()
+        // Rounded up, so that the last millisecond is not spent spinning.
+        let millis = u16::try_from(timeout.as_micros().div_ceil(1_000)).unwrap_or(u16::MAX);
+        let mut events = [EpollEvent::empty()];
+        // An interrupted wait is a short one: the caller looks at signals and comes back.
+        self.epoll.wait(&mut events, EpollTimeout::from(millis)).is_ok_and(|ready| ready > 0)
     }
 
     /// Whether [`Session::stop`] or [`Session::close`] was called.
@@ -102,7 +147,7 @@ impl Session {
         self.stopped.load(Ordering::Acquire)
     }
 
-    /// Reads the counts.
+    /// Reads the counts of a tool that counts.
     ///
     /// # Errors
     /// [`Error::Closed`], [`Error::Gone`], or what reading the maps gives.
@@ -111,9 +156,35 @@ impl Session {
         if state.summary.is_some() {
             return Err(Error::Closed);
         }
-        let State { object, counter, .. } = &mut *state;
-        counter.check()?;
-        counter.read(object.as_ref().ok_or(Error::Closed)?)
+        match state.running.as_mut().ok_or(Error::Closed)? {
+            Running { object, tool: Tool::Counter(counter) } => {
+                counter.check()?;
+                counter.read(object)
+            }
+            Running { tool: Tool::Source(_), .. } => {
+                Err(Error::InvalidArgument("this tool has events, not counts".to_owned()))
+            }
+        }
+    }
+
+    /// Hands on the next event, if one waits. After a stop the rest of them can be had.
+    pub fn next(&self) -> Option<Event> {
+        self.lock().next()
+    }
+
+    /// Like [`Session::next`], but gives up with `None` where another thread is at work on the session.
+    pub fn try_next(&self) -> Option<Event> {
+        self.state.try_lock().ok()?.next()
+    }
+
+    /// Hands on the events that wait, at most `most`, as lines of JSON.
+    pub fn next_json(&self, most: u64) -> Vec<u8> {
+        let mut state = self.lock();
+        let mut lines = Vec::new();
+        for event in std::iter::from_fn(|| state.next()).take(usize::try_from(most).unwrap_or(usize::MAX).min(BATCH)) {
+            event.write_json_line(&mut lines);
+        }
+        lines
     }
 
     /// The ledger: as it stands while running (its terms are read one after the other), exact once stopped.
@@ -122,42 +193,45 @@ impl Session {
     /// What reading the maps gives.
     pub fn ledger(&self) -> Result<Ledger> {
         let mut state = self.lock();
-        match (&state.summary, state.object.is_some()) {
-            (Some(summary), _) => Ok(summary.ledger.clone()),
-            (None, true) => state.account().map(|(ledger, _)| ledger),
-            (None, false) => Err(Error::Closed),
+        match state.summary() {
+            Some(summary) => Ok(summary.ledger),
+            None => state.account().map(|(ledger, _)| ledger),
         }
     }
 
-    /// Ends the counting and all waits, and gives the whole run; asked again it gives the same.
+    /// Ends the run and all waits, and gives the whole run; asked again it gives the same, but for what was shown.
     ///
     /// # Errors
     /// What reading the maps gives.
     pub fn stop(&self) -> Result<Summary> {
         let mut state = self.lock();
-        if let Some(summary) = &state.summary {
-            return Ok(summary.clone());
+        if let Some(summary) = state.summary() {
+            return Ok(summary);
         }
         self.stopped.store(true, Ordering::Release);
         // It fails only if the counter is full, and then the waits end as well.
         let _ = self.wakeup.write(1);
-        state.object.as_mut().ok_or(Error::Closed)?.set_word("ENABLED", 0)?;
+        state.running.as_mut().ok_or(Error::Closed)?.object.set_word("ENABLED", 0)?;
         let duration_s = state.started.elapsed().as_secs_f64();
         wait_for_programs();
-        let (ledger, reading) = state.account()?;
-        let summary = Summary { ledger, duration_s, counts: Counts(reading) };
-        state.summary = Some(summary.clone());
-        Ok(summary)
+        while state.drain() > 0 {}
+        let (ledger, counts) = state.account()?;
+        state.summary = Some(Summary { ledger, duration_s, counts });
+        state.summary().ok_or(Error::Closed)
     }
 
-    /// Stops and detaches everything. Closing twice is fine.
+    /// Stops and detaches everything; events that still wait are gone. Closing twice is fine.
     ///
     /// # Errors
     /// What [`Session::stop`] gives; everything is detached all the same.
     pub fn close(&self) -> Result<()> {
-        let stopped = if self.lock().object.is_some() { self.stop().map(drop) } else { Ok(()) };
-        let object = self.lock().object.take();
-        drop(object);
+        let stopped = if self.lock().running.is_some() { self.stop().map(drop) } else { Ok(()) };
+        let mut state = self.lock();
+        state.backlog.clear();
+        let running = state.running.take();
+        drop(state);
+        // Detaching may take long; other threads do not wait for it.
+        drop(running);
         stopped
     }
 
@@ -168,16 +242,50 @@ impl Session {
 }
 
 impl State {
-    /// Reads the counts and the ledger.
-    fn account(&mut self) -> Result<(Ledger, Reading)> {
-        let object = self.object.as_ref().ok_or(Error::Closed)?;
-        let reading = self.counter.read(object)?;
+    /// The next event, from the backlog or else from the buffer.
+    fn next(&mut self) -> Option<Event> {
+        if self.backlog.is_empty() {
+            self.drain();
+        }
+        let event = self.backlog.pop_front()?;
+        self.shown += 1;
+        Some(event)
+    }
+
+    /// Takes events out of the buffer into the backlog, and returns how many.
+    fn drain(&mut self) -> usize {
+        let Some(Running { tool: Tool::Source(source), .. }) = &mut self.running else { return 0 };
+        let before = self.backlog.len();
+        self.backlog.extend(std::iter::from_fn(|| source.next()).take(BATCH));
+        let taken = self.backlog.len() - before;
+        self.received += taken as u64;
+        taken
+    }
+
+    /// The summary, with what has been shown by now.
+    fn summary(&self) -> Option<Summary> {
+        let mut summary = self.summary.clone()?;
+        summary.ledger.shown = self.shown;
+        Some(summary)
+    }
+
+    /// Reads the ledger, and the counts of a tool that counts.
+    fn account(&mut self) -> Result<(Ledger, Optional<Counts>)> {
+        let Running { object, tool } = self.running.as_mut().ok_or(Error::Closed)?;
+        let (counts, pending) = match tool {
+            Tool::Counter(counter) => {
+                let reading = counter.read(object)?;
+                // Counts are given out as they stand.
+                (self.received, self.shown) = (reading.sum(), reading.sum());
+                (Optional(Some(Counts(reading))), 0)
+            }
+            Tool::Source(source) => (Optional(None), source.pending(object)?),
+        };
         let mut sum = ledger::Ledger::default();
         for cpu in object.per_cpu_array::<ledger::Ledger>("LEDGER")?.iter().flatten() {
             sum.add(cpu);
         }
-        let ledger = Ledger::new(sum, object.missed(), reading.sum());
-        Ok((ledger, reading))
+        Ok((Ledger::new(sum, object.missed(), pending, self.received, self.shown), counts))
     }
 }
 

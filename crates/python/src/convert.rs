@@ -1,12 +1,21 @@
 //! Records as plain Python values; `ebpflab.records` makes the typed ones of them.
 
-use std::time::{Duration, Instant};
+use std::{
+    ffi::OsStr,
+    os::unix::ffi::OsStrExt as _,
+    time::{Duration, Instant},
+};
 
 use ebpflab::{
-    records::{Attached, Ledger, PacketCount, Reading, Summary},
-    schema::Schema,
+    records::{Attached, Event, Ledger, PacketCount, Reading, Summary},
+    schema::{Schema, Text},
 };
-use pyo3::{exceptions::PyValueError, prelude::*, types::PyDict};
+use pyo3::{
+    IntoPyObjectExt as _,
+    exceptions::PyValueError,
+    prelude::*,
+    types::{PyDict, PyTuple},
+};
 
 /// Makes a dict of named values.
 macro_rules! dict {
@@ -81,14 +90,42 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
             Ok(dict?.into_any())
         }
         Reading::Pids(reading) => {
-            let rows: Vec<_> = reading
-                .counts
-                .iter()
-                .map(|row| (row.pid, row.comm.as_ref().map(|comm| comm.0.as_slice()), row.count, row.rate))
-                .collect();
+            let rows: Vec<_> =
+                reading.counts.iter().map(|row| (row.pid, row.comm.as_ref().map(text), row.count, row.rate)).collect();
             Ok(rows.into_pyobject(py)?.into_any())
         }
     }
+}
+
+/// The fields of an event, in the order of its record.
+pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyTuple>> {
+    /// Makes a tuple of values of different types (PyO3 makes those of up to 12).
+    macro_rules! tuple {
+        ($($value:expr),+ $(,)?) => { PyTuple::new(py, [$( $value.into_bound_py_any(py)? ),+]) };
+    }
+    match event {
+        Event::Open(open) => tuple!(
+            open.time,
+            open.cpu,
+            open.pid,
+            open.tid,
+            open.uid,
+            open.gid,
+            text(&open.comm),
+            open.cgroup,
+            open.path.as_ref().map(text),
+            open.path_truncated,
+            open.dirfd,
+            open.flags,
+            open.mode,
+            open.ret,
+        ),
+    }
+}
+
+/// Becomes a str as `os.fsdecode` makes it: any bytes come back as they were.
+fn text(text: &Text) -> &OsStr {
+    OsStr::from_bytes(&text.0)
 }
 
 pub(crate) fn summary<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound<'py, PyDict>> {
@@ -96,7 +133,7 @@ pub(crate) fn summary<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound
         py,
         "ledger" => ledger(py, &summary.ledger)?,
         "duration_s" => summary.duration_s,
-        "counts" => counts(py, &summary.counts.0)?,
+        "counts" => summary.counts.0.as_ref().map(|totals| counts(py, &totals.0)).transpose()?,
     )
 }
 

@@ -7,14 +7,15 @@ mod errors;
 use std::time::{Duration, Instant};
 
 use ebpflab::{
+    hooks::Kind,
     records::{self, SCHEMAS},
     schema::Record as _,
     session,
-    tools::{count, xdp},
+    tools::{Only, count, open, xdp},
 };
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyDict, PyList},
+    types::{PyBytes, PyDict, PyList, PyTuple},
 };
 
 use crate::errors::to_python;
@@ -50,10 +51,10 @@ impl Session {
         let deadline = convert::deadline(timeout)?;
         loop {
             let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
-            let stopped = py.detach(|| self.0.wait(left.min(SLICE)));
+            let ready = py.detach(|| self.0.wait(left.min(SLICE)));
             py.check_signals()?;
-            if stopped || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(stopped);
+            if ready || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(ready);
             }
         }
     }
@@ -66,6 +67,26 @@ impl Session {
     fn read_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let line = py.detach(|| self.0.read().map(|reading| reading.to_json_line())).map_err(to_python)?;
         Ok(PyBytes::new(py, &line))
+    }
+
+    /// The next event; waits for it, and is None when the session has been stopped and none is left.
+    fn next_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+        loop {
+            // Looked at before the events: a stop takes the last of them out of the buffer first.
+            let stopped = self.0.is_stopped();
+            let event = self.0.try_next().or_else(|| py.detach(|| self.0.next()));
+            match event {
+                Some(event) => return convert::event(py, &event).map(Some),
+                None if stopped => return Ok(None),
+                None => self.wait(py, None)?,
+            };
+        }
+    }
+
+    /// Lines of JSON for the events that wait, at most `most` and not too many at once.
+    fn next_json<'py>(&self, py: Python<'py>, most: u64) -> Bound<'py, PyBytes> {
+        let lines = py.detach(|| self.0.next_json(most));
+        PyBytes::new(py, &lines)
     }
 
     fn ledger<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
@@ -98,23 +119,38 @@ fn attach_xdp(py: Python<'_>, iface: &str, mode: &str) -> PyResult<Session> {
     py.detach(|| xdp::attach(iface, mode)).map(Session).map_err(to_python)
 }
 
-#[pyfunction]
-#[pyo3(signature = (*, pid, tid, uid, comm, not_pid, failed, hook, max_entries))]
-#[expect(clippy::too_many_arguments, reason = "keywords on the Python side, one for each field of Options")]
-fn attach_count(
-    py: Python<'_>,
+/// The filter, from a dict with all its fields.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Filter {
     pid: Option<u32>,
     tid: Option<u32>,
     uid: Option<u32>,
     comm: Option<Vec<u8>>,
     not_pid: Option<u32>,
     failed: bool,
-    hook: Option<&str>,
-    max_entries: Option<u32>,
-) -> PyResult<Session> {
-    let hook = hook.map(str::parse).transpose().map_err(to_python)?;
-    let options = count::Options { pid, tid, uid, comm, not_pid, failed, hook, max_entries };
+}
+
+impl From<Filter> for Only {
+    fn from(Filter { pid, tid, uid, comm, not_pid, failed }: Filter) -> Self {
+        Self { pid, tid, uid, comm, not_pid, failed }
+    }
+}
+
+fn parse_hook(hook: Option<&str>) -> PyResult<Option<Kind>> {
+    hook.map(str::parse).transpose().map_err(to_python)
+}
+
+#[pyfunction]
+fn attach_count(py: Python<'_>, only: Filter, hook: Option<&str>, max_entries: Option<u32>) -> PyResult<Session> {
+    let options = count::Options { only: only.into(), hook: parse_hook(hook)?, max_entries };
     py.detach(|| count::attach(&options)).map(Session).map_err(to_python)
+}
+
+#[pyfunction]
+fn attach_open(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<u64>) -> PyResult<Session> {
+    let options = open::Options { only: only.into(), hook: parse_hook(hook)?, buffer };
+    py.detach(|| open::attach(&options)).map(Session).map_err(to_python)
 }
 
 /// The descriptions of all records: what the documentation is made from and the Python classes are checked against.
@@ -127,5 +163,5 @@ fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 #[pymodule(gil_used = false)]
 mod _ebpflab {
     #[pymodule_export]
-    use super::{Session, attach_count, attach_xdp, schemas};
+    use super::{Session, attach_count, attach_open, attach_xdp, schemas};
 }

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ebpflab.cli import options
-from ebpflab.cli.run import Options, View, run
+from ebpflab.cli.run import Options, counting, run
 
 
 def command(
@@ -40,6 +40,6 @@ def command(
             hook=hook,
             max_entries=max_entries,
         ),
-        View(views.count.frames, views.count.totals),
-        Options(interval, duration, json, verbose, fail_on_loss),
+        counting(views.count, interval, duration),
+        Options(json, verbose, fail_on_loss),
     )

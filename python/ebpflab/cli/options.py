@@ -60,3 +60,9 @@ Hook = Annotated[
     Literal["fentry", "kprobe", "raw_tracepoint", "tracepoint"] | None,
     typer.Option("--hook", help="Take this hook or fail; else the best that the kernel has."),
 ]
+Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many events.")]
+Timestamp = Annotated[bool, typer.Option("-T", "--timestamp", help="Show the time of each event.")]
+Buffer = Annotated[
+    int | None,
+    typer.Option(metavar="BYTES", min=1, max=2**31, help="Size of the event buffer, rounded up to a power of two."),
+]

@@ -6,47 +6,61 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import typer
 
 from ebpflab.cli.output import STDOUT, complain, write, write_text
 from ebpflab.errors import AttachError, EbpflabError, NotSupportedError, PrivilegeError, VerifierError
 from ebpflab.records import Counts
+from ebpflab.session import Session
 from ebpflab.views import live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ebpflab.records import Ledger, Reading, Summary
-    from ebpflab.session import Session
+    from ebpflab.session import CountSession
 
 FAILED = 1
 LOSS = 3
 UNABLE = 77
 
+Running = TypeVar("Running", bound=Session)
+
+
+class CountView(Protocol[Counts]):
+    """A module of `ebpflab.views` for a tool that counts."""
+
+    def frames(self, readings: Iterable[Reading[Counts]], /) -> Iterator[str]:
+        """Yield a text for each reading."""
+
+    def totals(self, summary: Summary[Counts], /) -> str:
+        """Return the text of a whole run."""
+
 
 @dataclass(frozen=True)
-class View(Generic[Counts]):
-    """How a command shows itself to people: its readings as a series of texts, and the end."""
+class Output(Generic[Running]):
+    """The two ways a command's session is written to stdout."""
 
-    frames: Callable[[Iterable[Reading[Counts]]], Iterator[str]]
-    totals: Callable[[Summary[Counts]], str]
+    #: As JSON lines, the summary last.
+    lines: Callable[[Running], Iterator[bytes]]
+    #: For people: everything up to the end of the run, and what comes after it.
+    show: Callable[[Running], None]
+    totals: Callable[[Running], str | None]
 
 
 @dataclass(frozen=True)
 class Options:
-    """What every counting command is told."""
+    """What every command is told."""
 
-    interval: float
-    duration: float | None
     json: bool
     verbose: bool
     fail_on_loss: bool
 
 
-def run(attach: Callable[[], Session[Counts]], view: View[Counts], options: Options) -> None:
-    """Attach, show readings until the end, and leave with a status.
+def run(attach: Callable[[], Running], output: Output[Running], options: Options) -> None:
+    """Attach, write what the session gives until its end, and leave with a status.
 
     Raises:
         typer.Exit: Always.
@@ -57,18 +71,27 @@ def run(attach: Callable[[], Session[Counts]], view: View[Counts], options: Opti
     except (EbpflabError, OSError, ValueError) as error:
         raise typer.Exit(_explain(error, verbose=options.verbose)) from None
     with session:
-        status = _follow(session, view, options)
+        status = _follow(session, output, options)
     raise typer.Exit(status)
 
 
-def _follow(session: Session[Counts], view: View[Counts], options: Options) -> int:
+def counting(view: CountView[Counts], interval: float, duration: float | None) -> Output[CountSession[Counts]]:
+    """Make the output of a tool that counts."""
+    return Output(
+        lines=lambda session: session.json_lines(interval, duration),
+        show=lambda session: live.show(view.frames(session.readings(interval, duration)), write_text),
+        totals=lambda session: view.totals(session.stop()),
+    )
+
+
+def _follow(session: Running, output: Output[Running], options: Options) -> int:
     # Stopping is what ends the loops below, between two lines and never inside one.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda *_: session.stop())
     if options.verbose or not options.json:
         _announce(session, verbose=options.verbose)
     try:
-        gone = _show(session, view, options)
+        gone = _write(session, output, options)
     except BrokenPipeError:
         # Whoever read has seen enough. Python must not try to flush into the pipe again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
@@ -79,24 +102,27 @@ def _follow(session: Session[Counts], view: View[Counts], options: Options) -> i
     return _account(session.ledger, gone, options)
 
 
-def _show(session: Session[Counts], view: View[Counts], options: Options) -> AttachError | None:
-    """Write everything up to the summary; return the error if what is watched goes away."""
+def _write(session: Running, output: Output[Running], options: Options) -> AttachError | None:
+    """Write everything; return the error if what is watched goes away."""
     gone = None
     try:
         if options.json:
-            for line in session.json_lines(options.interval, options.duration):
-                write(line)
+            for lines in output.lines(session):
+                write(lines)
         else:
-            live.show(view.frames(session.readings(options.interval, options.duration)), write_text)
+            output.show(session)
     except AttachError as error:
         gone = error
     if not options.json:
-        write_text(view.totals(session.stop()))
+        session.stop()
+        totals = output.totals(session)
+        if totals:
+            write_text(totals)
         write_text(_ledger_line(session.ledger))
     return gone
 
 
-def _announce(session: Session[Any], *, verbose: bool) -> None:
+def _announce(session: Session, *, verbose: bool) -> None:
     attached = session.attached
     kinds = sorted({hook.kind for hook in attached.hooks})
     targets = ", ".join(hook.target for hook in attached.hooks)
@@ -122,10 +148,10 @@ def _account(ledger: Ledger, gone: AttachError | None, options: Options) -> int:
 
 def _ledger_line(ledger: Ledger) -> str:
     missed = "unknown" if ledger.missed is None else ledger.missed
-    return (
-        f"ledger: seen {ledger.seen} = filtered {ledger.filtered} + submitted {ledger.submitted}"
-        f" + map_full {ledger.map_full}; received {ledger.received}; missed {missed}"
-    )
+    terms = ("filtered", "submitted", "dropped", "unpaired", "pending", "map_full")
+    # The two that are never out of the question, and whatever else there was.
+    told = [f"{term} {getattr(ledger, term)}" for term in terms if getattr(ledger, term) or term in terms[:2]]
+    return f"ledger: seen {ledger.seen} = {' + '.join(told)}; received {ledger.received}; missed {missed}"
 
 
 def _explain(error: Exception, *, verbose: bool) -> int:

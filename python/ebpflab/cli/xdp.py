@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from ebpflab.cli import options
-from ebpflab.cli.run import Options, View, run
+from ebpflab.cli.run import Options, counting, run
 
 
 def command(
@@ -28,6 +28,6 @@ def command(
 
     run(
         lambda: xdp(iface, mode=mode),
-        View(views.xdp.frames, views.xdp.totals),
-        Options(interval, duration, json, verbose, fail_on_loss),
+        counting(views.xdp, interval, duration),
+        Options(json, verbose, fail_on_loss),
     )

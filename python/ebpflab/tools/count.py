@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 from ebpflab import _ebpflab
 from ebpflab.records import PidCount
-from ebpflab.session import Session
+from ebpflab.session import CountSession
+from ebpflab.tools.only import only
 
 
-class PidCounter(Session[list[PidCount]]):
+class PidCounter(CountSession[list[PidCount]]):
     """Counts by process, the busiest first."""
 
     def _counts(self, raw: Any) -> list[PidCount]:  # noqa: ANN401
-        return [
-            PidCount(pid, None if comm is None else os.fsdecode(comm), count, rate) for pid, comm, count, rate in raw
-        ]
+        return [PidCount(*row) for row in raw]
 
     def top(self, n: int = 10) -> list[PidCount]:
         """Return the `n` busiest processes.
@@ -52,15 +50,5 @@ def counts(
         ValueError: There is no such hook, or an argument is out of its range.
 
     """
-    return PidCounter(
-        _ebpflab.attach_count(
-            pid=pid,
-            tid=tid,
-            uid=uid,
-            comm=None if name is None else os.fsencode(name),
-            not_pid=not_pid,
-            failed=failed,
-            hook=hook,
-            max_entries=max_entries,
-        )
-    )
+    keep = only(pid=pid, tid=tid, uid=uid, name=name, not_pid=not_pid, failed=failed)
+    return PidCounter(_ebpflab.attach_count(keep, hook, max_entries))

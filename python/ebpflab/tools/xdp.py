@@ -6,10 +6,10 @@ from typing import Any, Literal
 
 from ebpflab import _ebpflab
 from ebpflab.records import PacketCount
-from ebpflab.session import Session
+from ebpflab.session import CountSession
 
 
-class PacketCounter(Session[dict[str, PacketCount]]):
+class PacketCounter(CountSession[dict[str, PacketCount]]):
     """Counts by protocol: `tcp`, `udp`, `icmp` (v4 and v6), `arp`, `other`."""
 
     def _counts(self, raw: Any) -> dict[str, PacketCount]:  # noqa: ANN401

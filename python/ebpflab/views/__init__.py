@@ -1,5 +1,5 @@
 """What people see. Views eat any iterator of readings, live or replayed, and give text."""
 
-from ebpflab.views import count, xdp
+from ebpflab.views import count, open, xdp
 
-__all__ = ["count", "xdp"]
+__all__ = ["count", "open", "xdp"]

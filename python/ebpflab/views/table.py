@@ -23,12 +23,20 @@ class Column(Generic[Row]):
 
 def table(columns: Sequence[Column[Row]], rows: Iterable[Row]) -> str:
     """Return the header and a line for each row."""
-    lines = [_line(columns, [column.title for column in columns])]
-    lines += [_line(columns, [column.cell(row) for column in columns]) for row in rows]
-    return "\n".join(lines)
+    return "\n".join([header(columns), *(line(columns, row) for row in rows)])
 
 
-def _line(columns: Sequence[Column[Row]], cells: list[str]) -> str:
+def header(columns: Sequence[Column[Row]]) -> str:
+    """Return the titles."""
+    return _aligned(columns, [column.title for column in columns])
+
+
+def line(columns: Sequence[Column[Row]], row: Row) -> str:
+    """Return the line of a row."""
+    return _aligned(columns, [column.cell(row) for column in columns])
+
+
+def _aligned(columns: Sequence[Column[Row]], cells: list[str]) -> str:
     parts = [
         cell.rjust(column.width) if column.right else cell.ljust(column.width)
         for column, cell in zip(columns, cells, strict=True)

@@ -2,11 +2,16 @@
 
 mod sys;
 
-use std::{borrow::Cow, collections::HashMap as StdHashMap, error, fmt, io, os::fd::AsFd as _};
+use std::{
+    borrow::Cow,
+    collections::HashMap as StdHashMap,
+    error, fmt, io,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray},
+    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
     programs::{
         FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint, TestRun as _, TestRunOptions, TracePoint, Xdp,
         XdpMode, links::FdLink,
@@ -37,6 +42,20 @@ pub enum Target {
     Tracepoint(Name, Name),
     /// An interface, by index, in the mode asked for.
     Xdp(u32, XdpMode),
+}
+
+impl Target {
+    /// The kind of hook, as the `attached` record names it.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Fentry(_) => "fentry",
+            Self::Fexit(_) => "fexit",
+            Self::Kprobe(_) => "kprobe",
+            Self::RawTracepoint(_) => "raw_tracepoint",
+            Self::Tracepoint(..) => "tracepoint",
+            Self::Xdp(..) => "xdp",
+        }
+    }
 }
 
 impl fmt::Display for Target {
@@ -191,6 +210,15 @@ impl Object {
         }
     }
 
+    /// The reader of a ring buffer; there is one.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or it was taken before.
+    pub fn take_ring(&mut self, map: &str) -> Result<Ring> {
+        let map = self.ebpf.take_map(map).ok_or_else(|| no_map(map))?;
+        RingBuf::try_from(map).map(Ring).map_err(map_error)
+    }
+
     /// Runs of attached programs that the kernel skipped, if it tells.
     pub fn missed(&self) -> Option<u64> {
         let mut sum = None;
@@ -207,6 +235,22 @@ impl Object {
 
     fn map(&self, name: &str) -> Result<&Map> {
         self.ebpf.map(name).ok_or_else(|| no_map(name))
+    }
+}
+
+/// The reading end of a ring buffer. Its file descriptor is readable while there are records.
+pub struct Ring(RingBuf<MapData>);
+
+impl Ring {
+    /// Hands on the next record, if there is one.
+    pub fn next<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.0.next().map(|record| read(&record))
+    }
+}
+
+impl AsFd for Ring {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 }
 

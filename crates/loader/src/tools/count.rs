@@ -2,35 +2,23 @@
 
 use std::{collections::HashMap, fs, time::Instant};
 
-use ebpflab_common::filter::{COMM_LEN, Filter};
-
-use super::{kernel_release, now};
+use super::{Only, kernel_release, now};
 use crate::{
     bpf::{Object, Opener, Target},
     error::{Error, Result},
-    hooks::{self, Kind, Way},
+    hooks::{self, ENTRIES, EXITS, Kind, Way},
     objects, privilege,
     records::{Attached, PidCount, PidReading, Reading},
     schema::{Optional, Text},
-    session::{Counter, Session},
+    session::{Counter, Session, Tool},
     tracefs,
 };
 
 /// What to count.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Only this process.
-    pub pid: Option<u32>,
-    /// Only this thread.
-    pub tid: Option<u32>,
-    /// Only this real user id.
-    pub uid: Option<u32>,
-    /// Only threads of this name; at most 15 bytes.
-    pub comm: Option<Vec<u8>>,
-    /// Not this process.
-    pub not_pid: Option<u32>,
-    /// Only opens that failed; they are counted when they return.
-    pub failed: bool,
+    /// Whose opens; failed ones are counted when they return.
+    pub only: Only,
     /// Only this kind of hook.
     pub hook: Option<Kind>,
     /// Most processes to count; 10,240 unless told.
@@ -42,7 +30,7 @@ pub struct Options {
 /// # Errors
 /// [`Error::InvalidArgument`], [`Error::NotSupported`] where no hook works, [`Error::Privilege`].
 pub fn attach(options: &Options) -> Result<Session> {
-    let filter = filter(options)?;
+    let filter = options.only.filter()?;
     privilege::require("tracing system calls", privilege::TRACING)?;
     let mut opener = Opener::new(objects::COUNT).global("FILTER", filter);
     match options.max_entries {
@@ -55,7 +43,7 @@ pub fn attach(options: &Options) -> Result<Session> {
         opener = opener.global("SYS_EXIT_RET", offset);
     }
     let mut object = opener.open()?;
-    let hooked = hooks::attach(&mut object, "count", &ways(options.failed), options.hook)?;
+    let hooked = hooks::attach(&mut object, "count", &ways(options.only.failed), options.hook)?;
     let attached = Attached {
         command: "count".to_owned(),
         hooks: hooked.hooks,
@@ -64,33 +52,7 @@ pub fn attach(options: &Options) -> Result<Session> {
         kernel: kernel_release(),
         mode: Optional(None),
     };
-    Session::start(object, Box::new(Pids::default()), attached)
-}
-
-fn filter(options: &Options) -> Result<Filter> {
-    let mut filter = Filter::default();
-    let mut want = |condition, value: Option<u32>| {
-        if value.is_some() {
-            filter.wanted |= condition;
-        }
-        value.unwrap_or(0)
-    };
-    let pid = want(Filter::PID, options.pid);
-    let tid = want(Filter::TID, options.tid);
-    let uid = want(Filter::UID, options.uid);
-    let not_pid = want(Filter::NOT_PID, options.not_pid);
-    want(Filter::FAILED, options.failed.then_some(0));
-    filter = Filter { pid, tid, uid, not_pid, ..filter };
-    if let Some(comm) = &options.comm {
-        if comm.len() >= COMM_LEN {
-            let most = COMM_LEN - 1;
-            let reason = format!("a thread's name has at most {most} bytes, this one has {}", comm.len());
-            return Err(Error::InvalidArgument(reason));
-        }
-        filter.wanted |= Filter::COMM;
-        filter.comm[..comm.len()].copy_from_slice(comm);
-    }
-    Ok(filter)
+    Session::start(object, Tool::Counter(Box::new(Pids::default())), attached)
 }
 
 /// The ways in the order of preference: trampolines cost least, kprobes see 32-bit callers too, raw tracepoints run
@@ -106,27 +68,15 @@ fn ways(failed: bool) -> Vec<Way> {
         return vec![
             way(Kind::Fentry, vec![("count_fexit", Target::Fexit(OPEN.into()))], IN_FUNCTION),
             way(Kind::RawTracepoint, vec![("count_sys_exit", Target::RawTracepoint("sys_exit".into()))], IO_URING),
-            way(Kind::Tracepoint, syscalls("count_tp_exit", EXITS), NATIVE),
+            way(Kind::Tracepoint, hooks::on_each("count_tp_exit", EXITS), NATIVE),
         ];
     }
     vec![
         way(Kind::Fentry, vec![("count_fentry", Target::Fentry(OPEN.into()))], IN_FUNCTION),
         way(Kind::Kprobe, vec![("count_kprobe", Target::Kprobe(OPEN.into()))], IN_FUNCTION),
         way(Kind::RawTracepoint, vec![("count_sys_enter", Target::RawTracepoint("sys_enter".into()))], IO_URING),
-        way(Kind::Tracepoint, syscalls("count_tp_enter", ENTRIES), NATIVE),
+        way(Kind::Tracepoint, hooks::on_each("count_tp_enter", ENTRIES), NATIVE),
     ]
-}
-
-const ENTRIES: [&str; 4] = ["sys_enter_open", "sys_enter_creat", "sys_enter_openat", "sys_enter_openat2"];
-const EXITS: [&str; 4] = ["sys_exit_open", "sys_exit_creat", "sys_exit_openat", "sys_exit_openat2"];
-
-/// One program on those of the tracepoints that this architecture has (arm64 has no open and no creat).
-fn syscalls(program: &'static str, names: [&'static str; 4]) -> Vec<(&'static str, Target)> {
-    names
-        .into_iter()
-        .filter(|name| tracefs::event_dir("syscalls", name).is_some())
-        .map(|name| (program, Target::Tracepoint("syscalls".into(), name.into())))
-        .collect()
 }
 
 /// What the last reading saw.
@@ -178,31 +128,6 @@ fn comm_of(pid: u32) -> Option<Text> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn every_option_becomes_a_condition() {
-        let options = Options {
-            pid: Some(1),
-            tid: Some(2),
-            uid: Some(0),
-            comm: Some(b"sh".to_vec()),
-            not_pid: Some(4),
-            failed: true,
-            ..Options::default()
-        };
-        let filter = filter(&options).expect("a valid filter");
-        let all = Filter::PID | Filter::TID | Filter::UID | Filter::COMM | Filter::NOT_PID | Filter::FAILED;
-        let comm = *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-        assert_eq!(filter, Filter { wanted: all, pid: 1, tid: 2, uid: 0, not_pid: 4, comm });
-        assert_eq!(super::filter(&Options::default()).expect("no filter"), Filter::default());
-    }
-
-    #[test]
-    fn a_name_that_no_thread_can_have_is_refused() {
-        let named = |comm: &[u8]| filter(&Options { comm: Some(comm.to_vec()), ..Options::default() });
-        assert!(named(b"fifteen-bytes-x").is_ok());
-        assert!(matches!(named(b"sixteen-bytes-xx"), Err(Error::InvalidArgument(_))));
-    }
 
     #[test]
     fn rates_and_names_follow_the_counts() {

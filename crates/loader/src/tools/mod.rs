@@ -1,9 +1,17 @@
 //! The tools: each opens its object, chooses its hooks and becomes a [`crate::session::Session`].
 
 pub mod count;
+mod only;
+pub mod open;
 pub mod xdp;
 
 use std::time::{SystemTime, UNIX_EPOCH};
+
+use nix::sys::time::TimeValLike as _;
+use nix::time::{ClockId, clock_gettime};
+
+use crate::error::{Error, Result};
+pub use only::Only;
 
 /// Wall-clock time in nanoseconds since the epoch.
 fn now() -> u64 {
@@ -13,4 +21,24 @@ fn now() -> u64 {
 /// The kernel's release, for the `attached` record.
 fn kernel_release() -> String {
     nix::sys::utsname::uname().map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into())
+}
+
+/// What to add to the boot clock, which the records have, to get nanoseconds since the epoch.
+fn clock_offset() -> Result<u64> {
+    let read = |clock| clock_gettime(clock).map_err(Error::os("clock_gettime"));
+    let (boot, real) = (read(ClockId::CLOCK_BOOTTIME)?, read(ClockId::CLOCK_REALTIME)?);
+    Ok(u64::try_from((real - boot).num_nanoseconds()).unwrap_or(0))
+}
+
+/// Bytes of a ring buffer unless the user asks for another number.
+const BUFFER: u64 = 4 << 20;
+
+/// The size that the kernel takes: a power of two, at least a page, that holds the largest record.
+fn buffer_size(asked: Option<u64>, largest: usize) -> Result<u32> {
+    const RECORD_HEADER: u64 = 8;
+    const PAGE: u64 = 4_096;
+    let bytes = asked.unwrap_or(BUFFER).max(largest as u64 + RECORD_HEADER).max(PAGE);
+    bytes.checked_next_power_of_two().and_then(|bytes| u32::try_from(bytes).ok()).ok_or_else(|| {
+        Error::InvalidArgument(format!("a buffer of {bytes} bytes is larger than the kernel makes (2 GiB)"))
+    })
 }

@@ -10,7 +10,7 @@ use crate::{
     interface, objects, privilege,
     records::{Attached, Hook, Mode, PacketCount, PacketCounts, PacketReading, Reading},
     schema::Optional,
-    session::{Counter, Session},
+    session::{Counter, Session, Tool},
 };
 
 const PROGRAM: &str = "xdp_count";
@@ -42,7 +42,7 @@ pub fn attach(iface: &str, mode: &str) -> Result<Session> {
         kernel: kernel_release(),
         mode: Optional(Some(Mode { asked: (*asked).to_owned(), got: got.to_owned() })),
     };
-    Session::start(object, Box::new(Packets { iface: iface.to_owned(), index }), attached)
+    Session::start(object, Tool::Counter(Box::new(Packets { iface: iface.to_owned(), index })), attached)
 }
 
 /// Returns the reason for the record. `auto` lets the kernel choose (native where the driver can, else generic),

@@ -1,0 +1,81 @@
+//! What every event record starts with. Records are of variable length: a fixed part of plain integers, then the
+//! bytes of its strings one after the other, as long as the fixed part says; so a short event takes few bytes of the
+//! buffer.
+
+use crate::filter::COMM_LEN;
+
+/// The start of every record.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Header {
+    /// Nanoseconds since boot, suspend included (`CLOCK_BOOTTIME`).
+    pub time: u64,
+    /// Id of the cgroup in the v2 hierarchy.
+    pub cgroup: u64,
+    /// Process id (the kernel's tgid), in the initial PID namespace.
+    pub pid: u32,
+    /// Thread id (the kernel's pid), in the initial PID namespace.
+    pub tid: u32,
+    /// Real user id, in the initial user namespace.
+    pub uid: u32,
+    /// Real group id, in the initial user namespace.
+    pub gid: u32,
+    /// Name of the thread, padded with NUL bytes.
+    pub comm: [u8; COMM_LEN],
+    /// CPU it was recorded on.
+    pub cpu: u32,
+    /// What is wrong with the record: the constants of this type, or-ed.
+    pub marks: u32,
+}
+
+const _: () = assert!(size_of::<Header>() == 56);
+crate::pod!(Header);
+
+impl Header {
+    /// A string could not be read: its bytes are missing.
+    pub const FAULT: u32 = 1;
+    /// A string is longer than the record has room for: its end is missing.
+    pub const TRUNCATED: u32 = 1 << 1;
+
+    /// Whether something is wrong.
+    pub fn has(&self, mark: u32) -> bool {
+        self.marks & mark != 0
+    }
+
+    /// The name without its padding.
+    pub fn comm(&self) -> &[u8] {
+        self.comm.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+}
+
+/// The fixed part of a record and the bytes after it; `None` for a record that is too short.
+#[cfg(feature = "user")]
+pub fn split<T: aya::Pod>(record: &[u8]) -> Option<(T, &[u8])> {
+    let (fixed, rest) = record.split_at_checked(size_of::<T>())?;
+    // SAFETY: as many bytes as a T has, and any bytes are a valid T.
+    Some((unsafe { fixed.as_ptr().cast::<T>().read_unaligned() }, rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_ends_at_its_first_nul() {
+        let named = |comm| Header { comm, ..Header::default() };
+        assert_eq!(named(*b"sh\0old bytes....").comm(), b"sh");
+        assert_eq!(named(*b"sixteen-bytes-xx").comm(), b"sixteen-bytes-xx");
+        assert_eq!(named([0; 16]).comm(), b"");
+    }
+
+    #[cfg(feature = "user")]
+    #[test]
+    fn a_record_is_split_after_its_fixed_part() {
+        let mut record = vec![0; 56];
+        record[16] = 7;
+        record.extend(b"tail");
+        let (header, rest) = split::<Header>(&record).expect("long enough");
+        assert_eq!((header.pid, rest), (7, &b"tail"[..]));
+        assert_eq!(split::<Header>(&record[..55]), None);
+    }
+}

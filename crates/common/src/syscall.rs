@@ -1,0 +1,102 @@
+//! The system calls that open files, by number: what the raw tracepoints `sys_enter` and `sys_exit` are asked.
+
+/// One of the four calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Syscall {
+    /// `open(path, flags, mode)`
+    Open,
+    /// `creat(path, mode)`
+    Creat,
+    /// `openat(dirfd, path, flags, mode)`
+    Openat,
+    /// `openat2(dirfd, path, how, size)`
+    Openat2,
+}
+
+impl Syscall {
+    /// By its native number on x86_64 (arch/x86/entry/syscalls/syscall_64.tbl).
+    #[inline(always)]
+    pub const fn x86_64(nr: u64) -> Option<Self> {
+        /// Set in the number of a call made through the x32 interface; these have the same numbers there.
+        const X32_SYSCALL_BIT: u64 = 0x4000_0000;
+        match nr & !X32_SYSCALL_BIT {
+            2 => Some(Self::Open),
+            85 => Some(Self::Creat),
+            257 => Some(Self::Openat),
+            437 => Some(Self::Openat2),
+            _ => None,
+        }
+    }
+
+    /// By its number through the 32-bit interface of x86_64 (arch/x86/entry/syscalls/syscall_32.tbl).
+    #[inline(always)]
+    pub const fn i386(nr: u64) -> Option<Self> {
+        match nr {
+            5 => Some(Self::Open),
+            8 => Some(Self::Creat),
+            295 => Some(Self::Openat),
+            437 => Some(Self::Openat2),
+            _ => None,
+        }
+    }
+
+    /// By its number on arm64, which has no open and no creat (include/uapi/asm-generic/unistd.h).
+    #[inline(always)]
+    pub const fn aarch64(nr: u64) -> Option<Self> {
+        match nr {
+            56 => Some(Self::Openat),
+            437 => Some(Self::Openat2),
+            _ => None,
+        }
+    }
+
+    /// By its number from a 32-bit program on arm64 (arch/arm/tools/syscall.tbl).
+    #[inline(always)]
+    pub const fn arm(nr: u64) -> Option<Self> {
+        match nr {
+            5 => Some(Self::Open),
+            8 => Some(Self::Creat),
+            322 => Some(Self::Openat),
+            437 => Some(Self::Openat2),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Syscall::{self, Creat, Open, Openat, Openat2};
+
+    fn known(table: impl Fn(u64) -> Option<Syscall>) -> Vec<(u64, Syscall)> {
+        (0..1_000).filter_map(|nr| Some((nr, table(nr)?))).collect()
+    }
+
+    #[test]
+    fn the_open_calls_of_each_interface_and_no_other() {
+        let x86_64 = [(2, Open), (85, Creat), (257, Openat), (437, Openat2)];
+        assert_eq!(known(Syscall::x86_64), x86_64);
+        assert_eq!(known(|nr| Syscall::x86_64(nr | 0x4000_0000)), x86_64);
+        assert_eq!(known(Syscall::i386), [(5, Open), (8, Creat), (295, Openat), (437, Openat2)]);
+        assert_eq!(known(Syscall::aarch64), [(56, Openat), (437, Openat2)]);
+        assert_eq!(known(Syscall::arm), [(5, Open), (8, Creat), (322, Openat), (437, Openat2)]);
+    }
+
+    #[test]
+    fn the_native_numbers_are_those_of_libc() {
+        #[cfg(target_arch = "x86_64")]
+        let (table, calls): (fn(u64) -> _, _) = (
+            Syscall::x86_64,
+            vec![
+                (libc::SYS_open, Open),
+                (libc::SYS_creat, Creat),
+                (libc::SYS_openat, Openat),
+                (libc::SYS_openat2, Openat2),
+            ],
+        );
+        #[cfg(target_arch = "aarch64")]
+        let (table, calls): (fn(u64) -> _, _) =
+            (Syscall::aarch64, vec![(libc::SYS_openat, Openat), (libc::SYS_openat2, Openat2)]);
+        let calls: Vec<_> = calls.into_iter().map(|(nr, call)| (nr as u64, call)).collect();
+        assert_eq!(known(table), calls);
+    }
+}

@@ -1,0 +1,172 @@
+//! `open`: every call of open, creat, openat and openat2, when it returns.
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+
+use ebpflab_common::{
+    event::{self, Header},
+    open::{Call, Open, PATH_LEN},
+};
+
+use super::{Only, clock_offset, kernel_release};
+use crate::{
+    bpf::{Object, Opener, Ring, Target},
+    error::Result,
+    hooks::{self, EXITS, Kind, Way},
+    objects, privilege,
+    records::{Attached, Event, OpenEvent},
+    schema::{Optional, Text},
+    session::{Session, Source, Tool},
+    tracefs,
+};
+
+/// What to tell.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Whose opens.
+    pub only: Only,
+    /// Only this kind of hook.
+    pub hook: Option<Kind>,
+    /// Size of the ring buffer in bytes; 4 MiB unless told.
+    pub buffer: Option<u64>,
+}
+
+/// Attaches and starts.
+///
+/// # Errors
+/// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
+pub fn attach(options: &Options) -> Result<Session> {
+    let filter = options.only.filter()?;
+    privilege::require("tracing system calls", privilege::TRACING)?;
+    let buffer = super::buffer_size(options.buffer, size_of::<Open>() + PATH_LEN)?;
+    let mut opener = Opener::new(objects::OPEN).global("FILTER", filter).max_entries("EVENTS", buffer);
+    // Where tracefs is not to be read this way cannot be attached either.
+    if let Ok(offset) = tracefs::field_offset("syscalls", "sys_exit_openat", "ret") {
+        opener = opener.global("SYS_EXIT_RET", offset);
+    }
+    if let Ok(offset) = tracefs::field_offset("syscalls", "sys_enter_openat", "dfd") {
+        opener = opener.global("SYS_ENTER_ARGS", offset);
+    }
+    let mut object = opener.open()?;
+    let hooked = hooks::attach(&mut object, "open", &ways(), options.hook)?;
+    let opens = Opens { ring: object.take_ring("EVENTS")?, clock_offset: clock_offset()? };
+    let attached = Attached {
+        command: "open".to_owned(),
+        hooks: hooked.hooks,
+        blind_to: hooked.blind_to,
+        buffer: Some(buffer.into()),
+        kernel: kernel_release(),
+        mode: Optional(None),
+    };
+    Session::start(object, Tool::Source(Box::new(opens)), attached)
+}
+
+/// The ways in the order of preference. The trampoline at the return has the arguments too, so nothing has to be
+/// remembered; the others remember the call at its entry. After a kprobe the return comes from a raw tracepoint: a
+/// kretprobe would lose returns while many calls are blocked.
+fn ways() -> Vec<Way> {
+    const OPEN: &str = "do_sys_openat2";
+    const IN_FUNCTION: &[&str] = &["io_uring", "invalid_how"];
+    let way = |kind, programs, blind_to| Way { kind, programs, blind_to };
+    let sys_exit = ("open_sys_exit", Target::RawTracepoint("sys_exit".into()));
+    let entries = [
+        ("open_tp_open", "sys_enter_open"),
+        ("open_tp_creat", "sys_enter_creat"),
+        ("open_tp_openat", "sys_enter_openat"),
+        ("open_tp_openat2", "sys_enter_openat2"),
+    ];
+    vec![
+        way(Kind::Fentry, vec![("open_fexit", Target::Fexit(OPEN.into()))], IN_FUNCTION),
+        way(Kind::Kprobe, vec![("open_kprobe", Target::Kprobe(OPEN.into())), sys_exit.clone()], IN_FUNCTION),
+        way(
+            Kind::RawTracepoint,
+            vec![("open_sys_enter", Target::RawTracepoint("sys_enter".into())), sys_exit],
+            &["io_uring"],
+        ),
+        way(
+            Kind::Tracepoint,
+            [hooks::each(entries), hooks::on_each("open_tp_exit", EXITS)].concat(),
+            &["io_uring", "compat"],
+        ),
+    ]
+}
+
+struct Opens {
+    ring: Ring,
+    /// From the clock of the records to nanoseconds since the epoch.
+    clock_offset: u64,
+}
+
+impl Source for Opens {
+    fn next(&mut self) -> Option<Event> {
+        // A record that is no record would be missing from `received`, and the ledger would say so.
+        loop {
+            if let Some(event) = self.ring.next(|record| event(record, self.clock_offset))? {
+                return Some(Event::Open(event));
+            }
+        }
+    }
+
+    fn pending(&self, object: &Object) -> Result<u64> {
+        Ok(object.hash_map::<u32, Call>("CALLS")?.len() as u64)
+    }
+
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}
+
+fn event(record: &[u8], clock_offset: u64) -> Option<OpenEvent> {
+    let (open, rest) = event::split::<Open>(record)?;
+    let path = rest.get(..open.path_len as usize)?;
+    let header = &open.header;
+    Some(OpenEvent {
+        time: header.time + clock_offset,
+        cpu: header.cpu,
+        pid: header.pid,
+        tid: header.tid,
+        uid: header.uid,
+        gid: header.gid,
+        comm: Text(header.comm().to_vec()),
+        cgroup: header.cgroup,
+        path: (!header.has(Header::FAULT)).then(|| Text(path.to_vec())),
+        path_truncated: header.has(Header::TRUNCATED),
+        dirfd: open.dirfd,
+        flags: open.flags,
+        mode: open.mode,
+        ret: open.ret,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(open: Open, rest: &[u8]) -> Vec<u8> {
+        // SAFETY: plain integers.
+        let fixed = unsafe { std::slice::from_raw_parts((&raw const open).cast::<u8>(), size_of::<Open>()) };
+        [fixed, rest].concat()
+    }
+
+    #[test]
+    fn reads_no_further_than_the_record_says() {
+        let open = Open { path_len: 4, ret: -2, ..Open::default() };
+        let event = event(&record(open, b"/tmpold bytes"), 1_000).expect("a whole record");
+        assert_eq!(event.path, Some(Text(b"/tmp".to_vec())));
+        assert_eq!((event.time, event.ret, event.path_truncated), (1_000, -2, false));
+    }
+
+    #[test]
+    fn a_path_that_could_not_be_read_is_not_an_empty_one() {
+        let mut open = Open::default();
+        assert_eq!(event(&record(open, b""), 0).expect("whole").path, Some(Text(Vec::new())));
+        open.header.marks = Header::FAULT;
+        assert_eq!(event(&record(open, b""), 0).expect("whole").path, None);
+    }
+
+    #[test]
+    fn a_short_record_is_none() {
+        let open = Open { path_len: 4, ..Open::default() };
+        assert!(event(&record(open, b"/tm"), 0).is_none());
+        assert!(event(&[0; 79], 0).is_none());
+    }
+}

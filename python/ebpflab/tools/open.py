@@ -1,0 +1,42 @@
+"""Every opened file."""
+
+from __future__ import annotations
+
+from ebpflab import _ebpflab
+from ebpflab.records import OpenEvent
+from ebpflab.session import EventSession
+from ebpflab.tools.only import only
+
+
+class Opens(EventSession[OpenEvent]):
+    """Opened files, each when its call returned."""
+
+    _event = OpenEvent
+
+
+def opens(
+    *,
+    pid: int | None = None,
+    tid: int | None = None,
+    uid: int | None = None,
+    name: str | bytes | None = None,
+    not_pid: int | None = None,
+    failed: bool = False,
+    hook: str | None = None,
+    buffer: int | None = None,
+) -> Opens:
+    """Trace calls of open, creat, openat and openat2.
+
+    `pid`, `tid`, `uid` and `name` (of the thread, at most 15 bytes) keep only what meets them, `not_pid` leaves one
+    process out, `failed` keeps only calls that failed; they filter in the kernel. `hook` forces `fentry`, `kprobe`,
+    `raw_tracepoint` or `tracepoint`; `attached` says which was taken and why. `buffer` is the size of the ring buffer
+    in bytes (4 MiB), rounded up to a power of two; what does not fit is `ledger.dropped`.
+
+    Raises:
+        NotSupportedError: This kernel has none of the hooks, or not the one asked for.
+        PrivilegeError: CAP_BPF and CAP_PERFMON are needed.
+        ValueError: There is no such hook, or an argument is out of its range.
+
+    """
+    keep = only(pid=pid, tid=tid, uid=uid, name=name, not_pid=not_pid, failed=failed)
+    return Opens(_ebpflab.attach_open(keep, hook, buffer))

@@ -1,0 +1,46 @@
+"""Opened files, a line each."""
+
+from __future__ import annotations
+
+import errno
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ebpflab.records import OpenEvent
+from ebpflab.views.table import Column, header, line, printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def _clock(time: int) -> str:
+    """Local time of day to the millisecond."""
+    return f"{datetime.fromtimestamp(time // 10**9).astimezone():%H:%M:%S}.{time // 10**6 % 1000:03}"
+
+
+def _result(ret: int) -> str:
+    """Name the errno, or show the file descriptor."""
+    return str(ret) if ret >= 0 else errno.errorcode.get(-ret, str(ret))
+
+
+def _path(event: OpenEvent) -> str:
+    if event.path is None:
+        return "(not readable)"
+    return printable(event.path) + ("..." if event.path_truncated else "")
+
+
+_TIME = Column[OpenEvent]("TIME", 12, lambda event: _clock(event.time), right=False)
+_COLUMNS = (
+    Column[OpenEvent]("PID", 7, lambda event: str(event.pid)),
+    Column[OpenEvent]("COMM", 15, lambda event: printable(event.comm), right=False),
+    Column[OpenEvent]("RESULT", 8, lambda event: _result(event.ret)),
+    Column[OpenEvent]("PATH", 0, _path, right=False),
+)
+
+
+def lines(events: Iterable[OpenEvent], *, timestamp: bool = False) -> Iterator[str]:
+    """Yield the header, and a line for each event."""
+    columns = (_TIME, *_COLUMNS) if timestamp else _COLUMNS
+    yield header(columns)
+    for event in events:
+        yield line(columns, event)
