@@ -8,7 +8,7 @@
 
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
-use Type::{Long, UInt};
+use Type::{Long, Pointer, UInt};
 
 /// The fields of kernel structs that the programs use: `struct.member`, or `struct.member.member` through
 /// embedded structs, with the type of the last member. `___name` after a struct's name makes another flavour of it.
@@ -16,6 +16,12 @@ use Type::{Long, UInt};
 const FIELDS: &[(&[&str], &str, Type)] = &[
     (&["x86_64"], "task_struct.thread_info.status", UInt),
     (&["aarch64"], "task_struct.thread_info.flags", Long),
+    (&["x86_64", "aarch64"], "task_struct.mm", Pointer),
+    (&["x86_64", "aarch64"], "task_struct.real_parent", Pointer),
+    (&["x86_64", "aarch64"], "task_struct.tgid", UInt),
+    (&["x86_64", "aarch64"], "mm_struct.arg_start", Long),
+    (&["x86_64", "aarch64"], "mm_struct.arg_end", Long),
+    (&["x86_64", "aarch64"], "linux_binprm.filename", Pointer),
     (&["x86_64"], "pt_regs.orig_ax", Long),
     (&["aarch64"], "pt_regs.syscallno", UInt),
 ];
@@ -25,6 +31,7 @@ const FIELDS: &[(&[&str], &str, Type)] = &[
 enum Type {
     UInt,
     Long,
+    Pointer,
 }
 
 fn main() {
@@ -185,6 +192,9 @@ impl Ir {
                         .node("!DIBasicType(name: \"unsigned int\", size: 32, encoding: DW_ATE_unsigned)".to_owned()),
                     Member::Scalar(Type::Long) => self
                         .node("!DIBasicType(name: \"unsigned long\", size: 64, encoding: DW_ATE_unsigned)".to_owned()),
+                    Member::Scalar(Type::Pointer) => {
+                        self.node("!DIDerivedType(tag: DW_TAG_pointer_type, baseType: null, size: 64)".to_owned())
+                    }
                     // The kernel's embedded structs are named after the member often enough; CO-RE compares member
                     // names and kinds on the way, not the names of embedded structs.
                     Member::Struct(inner) => self.struct_node(member, inner, file),

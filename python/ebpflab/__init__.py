@@ -14,9 +14,10 @@ from ebpflab.errors import (
     PrivilegeError,
     VerifierError,
 )
-from ebpflab.records import Attached, Hook, Ledger, Mode, OpenEvent, PacketCount, PidCount, Reading, Summary
+from ebpflab.records import Attached, ExecEvent, Hook, Ledger, Mode, OpenEvent, PacketCount, PidCount, Reading, Summary
 from ebpflab.session import CountSession, EventSession, Session
 from ebpflab.tools.count import PidCounter, counts
+from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.xdp import PacketCounter, xdp
 
@@ -27,6 +28,8 @@ __all__ = [
     "CountSession",
     "EbpflabError",
     "EventSession",
+    "ExecEvent",
+    "Execs",
     "Hook",
     "Ledger",
     "Mode",
@@ -43,6 +46,7 @@ __all__ = [
     "Summary",
     "VerifierError",
     "counts",
+    "execs",
     "opens",
     "xdp",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Counts = TypeVar("Counts")
 
@@ -78,6 +78,32 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class ExecEvent:
+    """A program that is about to run.
+
+    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces. `comm` is the name of the
+    process from now on. `filename` and `argv` are None where they could not be read; `argv_truncated` says that the
+    arguments have more than 8,192 bytes, and the last of these is cut.
+    """
+
+    time: int
+    cpu: int
+    pid: int
+    ppid: int
+    uid: int
+    gid: int
+    comm: str
+    cgroup: int
+    filename: str | None
+    argv: tuple[str, ...] | None
+    argv_truncated: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
 class OpenEvent:
     """A call of open, creat, openat or openat2, when it returned.
 
@@ -101,7 +127,7 @@ class OpenEvent:
     mode: int
     ret: int
 
-    def to_dict(self) -> dict[str, int | str | bool | None]:
+    def to_dict(self) -> dict[str, Any]:
         """Return the fields by name."""
         return {name: getattr(self, name) for name in self.__slots__}
 

@@ -198,10 +198,10 @@ class EventSession(Session, Generic[Event]):
                 yield lines
             elif stopped:
                 break
-            if end is None:
-                self._native.wait(None)
-            elif not self._native.wait(max(0.0, end - time.monotonic())) or time.monotonic() >= end:
+            if end is not None and time.monotonic() >= end:
                 self._native.stop()
+            elif not lines:
+                self._native.wait(None if end is None else max(0.0, end - time.monotonic()))
         yield self._native.stop_json()
 
     def stop(self) -> Summary[None]:

@@ -8,7 +8,8 @@ import venv
 from pathlib import Path
 
 import pytest
-from support.install import Environment, run
+
+from tests.support.install import Environment, run
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ import json
 import tarfile
 from typing import TYPE_CHECKING
 
-from support.install import ROOT, Environment, checkout, run, sdist
+from tests.support.install import ROOT, Environment, checkout, run, sdist
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,6 +4,7 @@
 
 pub mod count;
 pub mod event;
+pub mod exec;
 pub mod filter;
 pub mod ledger;
 pub mod open;

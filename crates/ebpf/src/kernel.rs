@@ -25,3 +25,12 @@ pub fn read<T>(base: *const u8, offset: Option<usize>) -> Option<T> {
     // SAFETY: the helper checks the address, it never faults.
     unsafe { bpf_probe_read_kernel(base.wrapping_add(offset?).cast()) }.ok()
 }
+
+/// Cuts a length to the bits of a mask, in a way that the verifier sees: it forgets (before 6.18) what the compiler
+/// proved on a copy of the value, and the compiler leaves out a mask that it knows to change nothing. So the value
+/// goes through memory, where the compiler loses sight of it.
+#[inline(always)]
+pub fn bounded(len: u32, mask: u32) -> u32 {
+    // SAFETY: a variable of this function.
+    unsafe { (&raw const len).read_volatile() & mask }
+}

@@ -34,20 +34,6 @@ impl Kind {
     fn name(self) -> &'static str {
         Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
-
-    /// What the kernel would need, and why it cannot do it, where a look is enough to know. `None`: try it.
-    fn lacking(self) -> Option<(&'static str, &'static str)> {
-        match self {
-            Self::Kprobe if !Path::new("/sys/bus/event_source/devices/kprobe/type").exists() => {
-                Some(("CONFIG_KPROBE_EVENTS", "this kernel is built without kprobes"))
-            }
-            Self::Tracepoint if tracefs::event_dir("syscalls", "sys_enter_openat").is_none() => Some((
-                "CONFIG_FTRACE_SYSCALLS and tracefs (mount -t tracefs tracefs /sys/kernel/tracing)",
-                "tracefs does not show the tracepoints of system calls",
-            )),
-            _ => None,
-        }
-    }
 }
 
 impl fmt::Display for Kind {
@@ -136,8 +122,31 @@ pub fn attach(object: &mut Object, tool: &str, ways: &[Way], asked: Option<Kind>
     Err(Error::NotSupported { feature, needs, reason: passed_over.join("; ") })
 }
 
+/// What the kernel would need, and why it cannot do it, where a look is enough to know. `None`: try it.
+fn lacking(way: &Way) -> Option<(&'static str, &'static str)> {
+    match way.kind {
+        Kind::Kprobe if !Path::new("/sys/bus/event_source/devices/kprobe/type").exists() => {
+            Some(("CONFIG_KPROBE_EVENTS", "this kernel is built without kprobes"))
+        }
+        Kind::Tracepoint if !has_tracepoints(way) => Some((
+            "tracefs (mount -t tracefs tracefs /sys/kernel/tracing), and CONFIG_FTRACE_SYSCALLS for system calls",
+            "tracefs does not show its tracepoints",
+        )),
+        _ => None,
+    }
+}
+
+/// Whether tracefs shows all tracepoints of a way, and there are any.
+fn has_tracepoints(way: &Way) -> bool {
+    let shown = |target: &Target| match target {
+        Target::Tracepoint(category, name) => tracefs::event_dir(category, name).is_some(),
+        _ => true,
+    };
+    !way.programs.is_empty() && way.programs.iter().all(|(_, target)| shown(target))
+}
+
 fn try_way(object: &mut Object, way: &Way) -> Result<()> {
-    if let Some((needs, reason)) = way.kind.lacking() {
+    if let Some((needs, reason)) = lacking(way) {
         return Err(Error::NotSupported {
             feature: way.kind.to_string(),
             needs: needs.to_owned(),

@@ -33,7 +33,10 @@ pub fn index_of(name: &str) -> Result<u32> {
 
 /// Whether an interface of that index is still in this network namespace.
 pub fn exists(index: u32) -> bool {
-    nix::net::if_::if_indextoname(index).is_ok()
+    let mut name = [0; libc::IF_NAMESIZE];
+    // Not nix's: its 0.31 takes the NULL of a failure for a name.
+    // SAFETY: the buffer is as long as the longest name.
+    unsafe { !libc::if_indextoname(index, name.as_mut_ptr()).is_null() }
 }
 
 /// The XDP program on an interface, if there is one.

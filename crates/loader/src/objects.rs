@@ -9,5 +9,6 @@ macro_rules! object {
 }
 
 object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
+object!(EXEC, "exec.o", "crates/ebpf/src/exec.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");

@@ -2,7 +2,7 @@
 
 use ebpflab_common::ledger;
 
-use crate::schema::{Optional, Record, Schema, Text, Type, Value, record};
+use crate::schema::{Optional, Record, Schema, Text, Texts, Type, Value, record};
 
 record! {
     /// The first line: everything is attached and counting.
@@ -77,6 +77,32 @@ record! {
         pub duration_s: f64,
         /// Tools that count only: the totals, as in their readings.
         pub counts: Optional<Counts>,
+    }
+
+    /// A program that is about to run.
+    pub struct ExecEvent = "exec" {
+        /// When: nanoseconds since the epoch.
+        pub time: u64,
+        /// CPU it happened on.
+        pub cpu: u32,
+        /// Process id, in the initial PID namespace.
+        pub pid: u32,
+        /// The parent's process id, in the initial PID namespace.
+        pub ppid: u32,
+        /// Real user id, in the initial user namespace.
+        pub uid: u32,
+        /// Real group id, in the initial user namespace.
+        pub gid: u32,
+        /// Name of the process from now on.
+        pub comm: Text,
+        /// Id of the cgroup in the v2 hierarchy.
+        pub cgroup: u64,
+        /// The file as it was given; null where it could not be read.
+        pub filename: Option<Text>,
+        /// All arguments, the program's own name first; null where they could not be read.
+        pub argv: Option<Texts>,
+        /// The arguments have more than 8,192 bytes, and these are the first, the last of them cut.
+        pub argv_truncated: bool,
     }
 
     /// A call of open, creat, openat or openat2, when it returned.
@@ -167,6 +193,7 @@ record! {
 /// The descriptions of all records: those that are lines, then their parts.
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
+    &ExecEvent::SCHEMA,
     &OpenEvent::SCHEMA,
     &PacketReading::SCHEMA,
     &PidReading::SCHEMA,
@@ -203,6 +230,8 @@ impl Ledger {
 /// One event of a tool that has events.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
+    /// Of `exec`.
+    Exec(ExecEvent),
     /// Of `open`.
     Open(OpenEvent),
 }
@@ -211,6 +240,7 @@ impl Event {
     /// Appends the event as one line of JSON.
     pub fn write_json_line(&self, out: &mut Vec<u8>) {
         match self {
+            Self::Exec(event) => event.write_json_line(out),
             Self::Open(event) => event.write_json_line(out),
         }
     }

@@ -173,6 +173,24 @@ impl Value for Text {
     }
 }
 
+/// A list of [`Text`]: where one of them is not UTF-8 the field beside it has all of them in base64.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Texts(pub Vec<Vec<u8>>);
+
+impl Value for Texts {
+    const TYPE: Type = Type::Array(&Type::Text);
+
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        let lossy: Vec<_> = self.0.iter().map(|text| String::from_utf8_lossy(text)).collect();
+        map.serialize_entry(name, &lossy)?;
+        if lossy.iter().any(|text| matches!(text, Cow::Owned(_))) {
+            let bytes: Vec<_> = self.0.iter().map(|text| BASE64_STANDARD.encode(text)).collect();
+            map.serialize_entry(&format!("{name}_bytes"), &bytes)?;
+        }
+        Ok(())
+    }
+}
+
 /// Declares records. `struct Name` is a part of others; `struct Name = "tag"` is a line of its own.
 macro_rules! record {
     ($(
@@ -264,6 +282,24 @@ mod tests {
         assert!(json(&line).contains(r#""name":"café\n","parts""#));
         line.name = Some(Text(b"caf\xe9".to_vec()));
         assert!(json(&line).contains("\"name\":\"caf\u{fffd}\",\"name_bytes\":\"Y2Fm6Q==\""));
+    }
+
+    #[test]
+    fn a_list_of_bytes_has_all_of_them_beside_it() {
+        record! {
+            /// A line.
+            pub struct Words = "words" {
+                /// Some words.
+                pub words: Texts,
+            }
+        }
+        let json = |words: &[&[u8]]| {
+            let words = Words { words: Texts(words.iter().map(|word| word.to_vec()).collect()) };
+            String::from_utf8(words.to_json_line()).expect("JSON is UTF-8")
+        };
+        assert_eq!(json(&[b"a b", b""]), "{\"type\":\"words\",\"words\":[\"a b\",\"\"]}\n");
+        let mixed = json(&[b"a", b"\xff"]);
+        assert!(mixed.contains("\"words\":[\"a\",\"\u{fffd}\"],\"words_bytes\":[\"YQ==\",\"/w==\"]"), "{mixed}");
     }
 
     #[test]

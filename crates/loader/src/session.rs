@@ -58,8 +58,8 @@ pub trait Source: Send {
     /// What reading the maps gives.
     fn pending(&self, object: &Object) -> Result<u64>;
 
-    /// Readable while there are events in the buffer.
-    fn fd(&self) -> BorrowedFd<'_>;
+    /// Readable while there are events in the buffer, or the buffers.
+    fn fds(&self) -> Vec<BorrowedFd<'_>>;
 }
 
 /// A tool's own part of a session.
@@ -109,7 +109,7 @@ impl Session {
             |fd: BorrowedFd<'_>| epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(Error::os("epoll_ctl"));
         watch(wakeup.as_fd())?;
         if let Tool::Source(source) = &tool {
-            watch(source.fd())?;
+            source.fds().into_iter().try_for_each(watch)?;
         }
         object.set_word("ENABLED", 1)?;
         let state = State {

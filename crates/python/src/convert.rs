@@ -29,10 +29,11 @@ macro_rules! dict {
 /// When a wait of that many seconds ends; `None` never does.
 pub(crate) fn deadline(timeout: Option<f64>) -> PyResult<Option<Instant>> {
     let Some(seconds) = timeout else { return Ok(None) };
-    let timeout = Duration::try_from_secs_f64(seconds)
-        .map_err(|_| PyValueError::new_err(format!("a wait cannot take {seconds} seconds")))?;
+    if seconds.is_nan() || seconds < 0.0 {
+        return Err(PyValueError::new_err(format!("a wait cannot take {seconds} seconds")));
+    }
     // Later than the clock can say is never.
-    Ok(Instant::now().checked_add(timeout))
+    Ok(Duration::try_from_secs_f64(seconds).ok().and_then(|timeout| Instant::now().checked_add(timeout)))
 }
 
 pub(crate) fn attached<'py>(py: Python<'py>, attached: &Attached) -> PyResult<Bound<'py, PyDict>> {
@@ -104,6 +105,22 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
         ($($value:expr),+ $(,)?) => { PyTuple::new(py, [$( $value.into_bound_py_any(py)? ),+]) };
     }
     match event {
+        Event::Exec(exec) => {
+            let argv = exec.argv.as_ref().map(|argv| PyTuple::new(py, argv.0.iter().map(|arg| OsStr::from_bytes(arg))));
+            tuple!(
+                exec.time,
+                exec.cpu,
+                exec.pid,
+                exec.ppid,
+                exec.uid,
+                exec.gid,
+                text(&exec.comm),
+                exec.cgroup,
+                exec.filename.as_ref().map(text),
+                argv.transpose()?,
+                exec.argv_truncated,
+            )
+        }
         Event::Open(open) => tuple!(
             open.time,
             open.cpu,

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import count, open, xdp
+from ebpflab.cli import count, exec, open, xdp
 from ebpflab.cli.output import complain
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("count")(count.command)
+app.command("exec")(exec.command)
 app.command("open")(open.command)
 app.command("xdp")(xdp.command)
 
@@ -45,9 +46,10 @@ def root(
 def main() -> None:
     """Run the command line: bad usage is one sentence and status 2, Ctrl-C before anything is attached is 130."""
     try:
-        status = app(standalone_mode=False)
+        status = app(prog_name="ebpflab", standalone_mode=False)
     except typer.TyperException as error:
-        complain(error.format_message())
+        # The checker's own words, without the class that it names before them.
+        complain(error.format_message().replace("Value error, ", ""))
         status = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         status = 130

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 
 from ebpflab.cli import options
-from ebpflab.cli.output import write_text
-from ebpflab.cli.run import Options, Output, run
+from ebpflab.cli.run import Options, events, run
 
 
 def command(
@@ -26,11 +25,7 @@ def command(
 ) -> None:
     """Show every opened file: open, creat, openat, openat2. ebpflab itself is left out."""
     from ebpflab import views  # noqa: PLC0415  so that --help stays quick
-    from ebpflab.tools.open import Opens, opens  # noqa: PLC0415
-
-    def show(session: Opens) -> None:
-        for line in views.open.lines(session.events(duration, limit), timestamp=timestamp):
-            write_text(line)
+    from ebpflab.tools.open import opens  # noqa: PLC0415
 
     run(
         lambda: opens(
@@ -43,6 +38,6 @@ def command(
             hook=hook,
             buffer=buffer,
         ),
-        Output(lines=lambda session: session.json_lines(duration, limit), show=show, totals=lambda _: None),
+        events(views.open.lines, duration, limit, timestamp=timestamp),
         Options(json, verbose, fail_on_loss),
     )

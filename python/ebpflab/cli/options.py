@@ -7,27 +7,36 @@ from typing import Annotated, Literal
 
 import typer
 
-Interval = Annotated[
-    float, typer.Option("-i", "--interval", metavar="SECONDS", min=0.01, help="Seconds between readings.")
-]
 
-
-def _duration(seconds: float | None) -> float | None:
-    if seconds is not None and seconds <= 0:
-        raise typer.BadParameter(f"{seconds} is not more than 0")
+def _seconds(seconds: float | None) -> float | None:
+    if seconds is not None and not 0 < seconds < float("inf"):
+        raise typer.BadParameter(f"{seconds} is no number of seconds above 0")
     return seconds
 
 
+def _interval(seconds: float) -> float:
+    _seconds(seconds)
+    if seconds < SHORTEST_INTERVAL:
+        raise typer.BadParameter(f"{seconds} is less than {SHORTEST_INTERVAL}")
+    return seconds
+
+
+SHORTEST_INTERVAL = 0.01
+
+Interval = Annotated[
+    float,
+    typer.Option("-i", "--interval", metavar="SECONDS", callback=_interval, help="Seconds between readings."),
+]
 Duration = Annotated[
     float | None,
-    typer.Option("-d", "--duration", metavar="SECONDS", callback=_duration, help="End after so many seconds."),
+    typer.Option("-d", "--duration", metavar="SECONDS", callback=_seconds, help="End after so many seconds."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines (docs/json.md).")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more on stderr.")]
 FailOnLoss = Annotated[bool, typer.Option("--fail-on-loss", help="Exit with status 3 if anything was lost.")]
 
-Pid = Annotated[int | None, typer.Option("-p", "--pid", min=1, max=2**32 - 1, help="Only this process.")]
-Tid = Annotated[int | None, typer.Option("-t", "--tid", min=1, max=2**32 - 1, help="Only this thread.")]
+Pid = Annotated[int | None, typer.Option("-p", "--pid", metavar="PID", min=1, max=2**32 - 1, help="Only this process.")]
+Tid = Annotated[int | None, typer.Option("-t", "--tid", metavar="TID", min=1, max=2**32 - 1, help="Only this thread.")]
 
 
 def _name(name: str | None) -> str | None:
@@ -36,7 +45,9 @@ def _name(name: str | None) -> str | None:
     return name
 
 
-Name = Annotated[str | None, typer.Option("-n", "--name", callback=_name, help="Only threads of this name (comm).")]
+Name = Annotated[
+    str | None, typer.Option("-n", "--name", metavar="NAME", callback=_name, help="Only threads of this name (comm).")
+]
 
 
 def _uid(user: str | None) -> str | None:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import typer
 
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     from ebpflab.records import Ledger, Reading, Summary
-    from ebpflab.session import CountSession
+    from ebpflab.session import CountSession, EventSession
 
 FAILED = 1
 LOSS = 3
 UNABLE = 77
+
+#: What ends a run well.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 Running = TypeVar("Running", bound=Session)
 
@@ -72,6 +75,9 @@ def run(attach: Callable[[], Running], output: Output[Running], options: Options
         raise typer.Exit(_explain(error, verbose=options.verbose)) from None
     with session:
         status = _follow(session, output, options)
+    # All is said and detached; a second Ctrl-C shall not turn that into a death by signal.
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
     raise typer.Exit(status)
 
 
@@ -84,10 +90,24 @@ def counting(view: CountView[Counts], interval: float, duration: float | None) -
     )
 
 
+def events(
+    lines: Callable[..., Iterator[str]], duration: float | None, limit: int | None, *, timestamp: bool
+) -> Output[EventSession[Any]]:
+    """Make the output of a tool that has events; `lines` is that of its view."""
+
+    def show(session: EventSession[Any]) -> None:
+        for line in lines(session.events(duration, limit), timestamp=timestamp):
+            write_text(line)
+
+    return Output(lines=lambda session: session.json_lines(duration, limit), show=show, totals=lambda _: None)
+
+
 def _follow(session: Running, output: Output[Running], options: Options) -> int:
     # Stopping is what ends the loops below, between two lines and never inside one.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda *_: session.stop())
+    for number in ENDING:
+        # nohup(1) wants SIGHUP ignored.
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, lambda *_: session.stop())
     if options.verbose or not options.json:
         _announce(session, verbose=options.verbose)
     try:
@@ -147,11 +167,11 @@ def _account(ledger: Ledger, gone: AttachError | None, options: Options) -> int:
 
 
 def _ledger_line(ledger: Ledger) -> str:
+    terms = ("submitted", "filtered", "dropped", "unpaired", "pending", "map_full")
+    told = " + ".join(f"{term} {getattr(ledger, term)}" for term in terms if term == terms[0] or getattr(ledger, term))
     missed = "unknown" if ledger.missed is None else ledger.missed
-    terms = ("filtered", "submitted", "dropped", "unpaired", "pending", "map_full")
-    # The two that are never out of the question, and whatever else there was.
-    told = [f"{term} {getattr(ledger, term)}" for term in terms if getattr(ledger, term) or term in terms[:2]]
-    return f"ledger: seen {ledger.seen} = {' + '.join(told)}; received {ledger.received}; missed {missed}"
+    shown = "" if ledger.shown == ledger.received else f"; shown {ledger.shown}"
+    return f"ledger: seen {ledger.seen} = {told}{shown}; missed {missed}"
 
 
 def _explain(error: Exception, *, verbose: bool) -> int:

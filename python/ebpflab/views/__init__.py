@@ -1,5 +1,5 @@
 """What people see. Views eat any iterator of readings, live or replayed, and give text."""
 
-from ebpflab.views import count, open, xdp
+from ebpflab.views import count, exec, open, xdp
 
-__all__ = ["count", "open", "xdp"]
+__all__ = ["count", "exec", "open", "xdp"]

@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 import errno
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ebpflab.records import OpenEvent
-from ebpflab.views.table import Column, header, line, printable
+from ebpflab.views.table import Column, header, line, printable, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-
-def _clock(time: int) -> str:
-    """Local time of day to the millisecond."""
-    return f"{datetime.fromtimestamp(time // 10**9).astimezone():%H:%M:%S}.{time // 10**6 % 1000:03}"
 
 
 def _result(ret: int) -> str:
@@ -29,7 +23,7 @@ def _path(event: OpenEvent) -> str:
     return printable(event.path) + ("..." if event.path_truncated else "")
 
 
-_TIME = Column[OpenEvent]("TIME", 12, lambda event: _clock(event.time), right=False)
+_TIME = Column[OpenEvent]("TIME", 12, lambda event: time_of_day(event.time), right=False)
 _COLUMNS = (
     Column[OpenEvent]("PID", 7, lambda event: str(event.pid)),
     Column[OpenEvent]("COMM", 15, lambda event: printable(event.comm), right=False),

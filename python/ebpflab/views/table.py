@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 if TYPE_CHECKING:
@@ -47,3 +48,8 @@ def _aligned(columns: Sequence[Column[Row]], cells: list[str]) -> str:
 def printable(text: str) -> str:
     r"""Return text that a terminal may be given: what is not printable becomes an escape such as `\x1b`."""
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
+
+
+def time_of_day(time: int) -> str:
+    """Return the local time of day, to the millisecond, of nanoseconds since the epoch."""
+    return f"{datetime.fromtimestamp(time // 10**9).astimezone():%H:%M:%S}.{time // 10**6 % 1000:03}"

@@ -11,13 +11,19 @@ use std::{
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf},
+    maps::{
+        Array, HashMap, Map, MapData, MapError, PerCpuArray, PerfEventArray, RingBuf,
+        perf::{PerfEvent, PerfEventArrayBuffer},
+    },
     programs::{
         FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint, TestRun as _, TestRunOptions, TracePoint, Xdp,
         XdpMode, links::FdLink,
     },
     sys::SyscallError,
+    util::online_cpus,
 };
+
+use nix::unistd::SysconfVar;
 
 use crate::{
     error::{Error, Result, with_causes},
@@ -219,6 +225,25 @@ impl Object {
         RingBuf::try_from(map).map(Ring).map_err(map_error)
     }
 
+    /// The reader of a perf event array, with a buffer of that many bytes (a power of two, at least a page) for each
+    /// CPU that is online.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, [`Error::Os`] where the kernel refuses a buffer.
+    pub fn take_perf(&mut self, map: &str, bytes: usize) -> Result<Perf> {
+        let map = self.ebpf.take_map(map).ok_or_else(|| no_map(map))?;
+        let mut array = PerfEventArray::try_from(map).map_err(map_error)?;
+        let cpus = online_cpus().map_err(|(path, error)| Error::os(format!("read {path}"))(error))?;
+        let pages =
+            bytes / nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4_096, |size| size as usize);
+        let open = |cpu| {
+            array.open(cpu, Some(pages)).map_err(|error| {
+                Error::os(format!("make a perf buffer for CPU {cpu}"))(io::Error::other(with_causes(&error)))
+            })
+        };
+        Ok(Perf(cpus.into_iter().map(open).collect::<Result<_>>()?))
+    }
+
     /// Runs of attached programs that the kernel skipped, if it tells.
     pub fn missed(&self) -> Option<u64> {
         let mut sum = None;
@@ -245,6 +270,34 @@ impl Ring {
     /// Hands on the next record, if there is one.
     pub fn next<T>(&mut self, read: impl FnOnce(&[u8]) -> T) -> Option<T> {
         self.0.next().map(|record| read(&record))
+    }
+}
+
+/// The reading ends of a perf event array, one for each CPU.
+pub struct Perf(Vec<PerfEventArrayBuffer<MapData>>);
+
+impl Perf {
+    /// Hands on all records, those of one CPU after those of another. Records are followed by padding.
+    pub fn drain(&mut self, mut read: impl FnMut(&[u8])) {
+        let mut whole = Vec::new();
+        for buffer in &mut self.0 {
+            buffer.for_each(|event| match event {
+                PerfEvent::Sample { head, tail: [] } => read(head),
+                PerfEvent::Sample { head, tail } => {
+                    whole.clear();
+                    whole.extend_from_slice(head);
+                    whole.extend_from_slice(tail);
+                    read(&whole);
+                }
+                // The programs count what did not fit.
+                PerfEvent::Lost { .. } => {}
+            });
+        }
+    }
+
+    /// Each is readable while there are records.
+    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        self.0.iter().map(AsFd::as_fd).collect()
     }
 }
 

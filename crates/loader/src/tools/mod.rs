@@ -1,6 +1,7 @@
 //! The tools: each opens its object, chooses its hooks and becomes a [`crate::session::Session`].
 
 pub mod count;
+pub mod exec;
 mod only;
 pub mod open;
 pub mod xdp;
@@ -30,14 +31,12 @@ fn clock_offset() -> Result<u64> {
     Ok(u64::try_from((real - boot).num_nanoseconds()).unwrap_or(0))
 }
 
-/// Bytes of a ring buffer unless the user asks for another number.
-const BUFFER: u64 = 4 << 20;
-
 /// The size that the kernel takes: a power of two, at least a page, that holds the largest record.
-fn buffer_size(asked: Option<u64>, largest: usize) -> Result<u32> {
-    const RECORD_HEADER: u64 = 8;
+fn buffer_size(asked: u64, largest: usize) -> Result<u32> {
+    // A record in a ring or perf buffer has a header of 8 to 16 bytes, and a perf buffer is never quite full.
+    const ROOM: u64 = 64;
     const PAGE: u64 = 4_096;
-    let bytes = asked.unwrap_or(BUFFER).max(largest as u64 + RECORD_HEADER).max(PAGE);
+    let bytes = asked.max(largest as u64 + ROOM).max(PAGE);
     bytes.checked_next_power_of_two().and_then(|bytes| u32::try_from(bytes).ok()).ok_or_else(|| {
         Error::InvalidArgument(format!("a buffer of {bytes} bytes is larger than the kernel makes (2 GiB)"))
     })

@@ -7,7 +7,7 @@ use ebpflab_common::{
     open::{Call, Open, PATH_LEN},
 };
 
-use super::{Only, clock_offset, kernel_release};
+use super::{Only, buffer_size, clock_offset, kernel_release};
 use crate::{
     bpf::{Object, Opener, Ring, Target},
     error::Result,
@@ -18,6 +18,9 @@ use crate::{
     session::{Session, Source, Tool},
     tracefs,
 };
+
+/// Bytes of the ring buffer unless the user asks for another number.
+const BUFFER: u64 = 4 << 20;
 
 /// What to tell.
 #[derive(Clone, Debug, Default)]
@@ -37,7 +40,7 @@ pub struct Options {
 pub fn attach(options: &Options) -> Result<Session> {
     let filter = options.only.filter()?;
     privilege::require("tracing system calls", privilege::TRACING)?;
-    let buffer = super::buffer_size(options.buffer, size_of::<Open>() + PATH_LEN)?;
+    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Open>() + PATH_LEN)?;
     let mut opener = Opener::new(objects::OPEN).global("FILTER", filter).max_entries("EVENTS", buffer);
     // Where tracefs is not to be read this way cannot be attached either.
     if let Ok(offset) = tracefs::field_offset("syscalls", "sys_exit_openat", "ret") {
@@ -110,8 +113,8 @@ impl Source for Opens {
         Ok(object.hash_map::<u32, Call>("CALLS")?.len() as u64)
     }
 
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+    fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        vec![self.ring.as_fd()]
     }
 }
 

@@ -1,0 +1,237 @@
+"""What the kernel tests share: runs of the tool, network namespaces, and what the kernel says about BPF."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from typing_extensions import Self
+
+EBPFLAB = (sys.executable, "-m", "ebpflab")
+OPENER = Path(__file__).parent.parent / "workloads" / "opener.py"
+CLONE_NEWNET = 0x4000_0000
+
+Result = TypeVar("Result")
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that is over."""
+
+    status: int
+    records: list[Record]
+    stderr: str
+
+    @property
+    def summary(self) -> Record:
+        """The last line."""
+        assert self.records, self.stderr
+        assert self.records[-1]["type"] == "summary"
+        return self.records[-1]
+
+    @property
+    def ledger(self) -> dict[str, int]:
+        """Of the summary; it adds up, or the test fails."""
+        ledger: dict[str, int] = self.summary["ledger"]
+        terms = ("filtered", "submitted", "dropped", "unpaired", "pending", "map_full")
+        assert ledger["seen"] == sum(ledger[term] for term in terms), ledger
+        assert ledger["submitted"] == ledger["received"], ledger
+        return ledger
+
+
+class Tool:
+    """`ebpflab ARGUMENTS --json`, running."""
+
+    def __init__(self, *arguments: str, wrapper: tuple[str, ...] = ()) -> None:
+        """Start it, through a wrapper that must `exec` it, so that signals reach it."""
+        command = [*wrapper, *EBPFLAB, *arguments, "--json"]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        assert self.process.stdout
+        assert self.process.stderr
+        self._out, self._err = self.process.stdout, self.process.stderr
+        self._records: list[Record] = []
+
+    def record(self) -> Record:
+        """Wait for the next line."""
+        line = self._out.readline()
+        assert line, f"it ended early: {self._err.read()}"
+        assert line.endswith("\n"), "a line is never cut"
+        self._records.append(json.loads(line))
+        return self._records[-1]
+
+    def attached(self) -> Self:
+        """Wait until it counts."""
+        assert self.record()["type"] == "attached"
+        return self
+
+    def until(self, enough: Callable[[Record], bool]) -> Record:
+        """Wait for a reading that has what is expected."""
+        while not enough(record := self.record()):
+            pass
+        return record
+
+    def ended(self) -> Ended:
+        """Wait for its end."""
+        self._records += [json.loads(line) for line in self._out]
+        return Ended(self.process.wait(), self._records, self._err.read())
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> Ended:
+        """End it as Ctrl-C does."""
+        self.process.send_signal(number)
+        return self.ended()
+
+    def close(self) -> None:
+        """Leave nothing running, whatever a test did."""
+        self.process.kill()
+        self.process.wait()
+        self._out.close()
+        self._err.close()
+
+
+class Opener:
+    """A process that opens files when told to (tests/workloads/opener.py)."""
+
+    def __init__(self) -> None:
+        """Start it and wait until it is ready."""
+        # -ISE: nothing of this environment, so that it is small.
+        self._folder = tempfile.TemporaryDirectory(prefix="ebpflab-")
+        command = [sys.executable, "-ISE", str(OPENER), self._folder.name]
+        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._answer() == "ready"
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.process.pid
+
+    def do(self, command: str, argument: object) -> Any:  # noqa: ANN401  each command has its own answer
+        """Have a command done, and return its answer."""
+        assert self.process.stdin
+        self.process.stdin.write(json.dumps([command, argument]) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+    def _answer(self) -> Any:  # noqa: ANN401
+        assert self.process.stdout
+        return json.loads(self.process.stdout.readline())
+
+    def close(self) -> None:
+        """End it, and remove its files."""
+        assert self.process.stdin
+        assert self.process.stdout
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert self.process.wait() == 0
+        self._folder.cleanup()
+
+
+def ip(*arguments: str) -> None:
+    """Run ip(8)."""
+    subprocess.run(["ip", *arguments], check=True)
+
+
+def netns_exec(namespace: str) -> tuple[str, ...]:
+    """Return the wrapper that runs a command in a network namespace."""
+    return ("ip", "netns", "exec", namespace)
+
+
+def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:
+    """Call a function in a network namespace: in a thread of its own, which ends with it."""
+
+    def enter_and_call() -> Result:
+        with Path("/run/netns", namespace).open() as file:
+            # os.setns is there only from Python 3.12 on.
+            assert ctypes.CDLL(None).setns(file.fileno(), CLONE_NEWNET) == 0
+        return function()
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(enter_and_call).result()
+
+
+@contextlib.contextmanager
+def namespace(suffix: str) -> Iterator[str]:
+    """Make a network namespace with IPv6 off, so that nothing is sent but what a test sends."""
+    name = f"ebpflab-{os.getpid()}-{suffix}"
+    ip("netns", "add", name)
+    try:
+        quiet = Path("/proc/sys/net/ipv6/conf/default/disable_ipv6")
+        in_namespace(name, lambda: quiet.write_text("1") if quiet.exists() else 0)
+        yield name
+    finally:
+        ip("netns", "delete", name)
+
+
+def kernel_list(kind: str) -> list[Record]:
+    """Return what the kernel lists: `prog`, `map` or `link`."""
+    listing = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, check=False)
+    # An object that goes away while the list is made is an error to bpftool; the caller asks again.
+    found: list[Record] = json.loads(listing.stdout or "[]") if listing.returncode == 0 else []
+    return found
+
+
+def kernel_ids() -> set[tuple[str, int]]:
+    """Return all programs, maps and links, by kind and id."""
+    return {(kind, found["id"]) for kind in ("prog", "map", "link") for found in kernel_list(kind)}
+
+
+def held_by_others() -> set[tuple[str, int]]:
+    """Return those that other processes hold by a file descriptor: somebody else may use BPF beside the tests."""
+    found = set()
+    for info in Path("/proc").glob("[0-9]*/fdinfo/*"):
+        with contextlib.suppress(OSError):
+            if info.parts[2] != str(os.getpid()):
+                lines = (line.split(":\t") for line in info.read_text().splitlines())
+                found |= {(line[0].removesuffix("_id"), int(line[1])) for line in lines if line[0] in _ID_FIELDS}
+    return found
+
+
+_ID_FIELDS = {"prog_id", "map_id", "link_id"}
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 2.0) -> bool:
+    """Whether something becomes true soon: the kernel frees BPF objects some time after the last reference."""
+    end = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def left_behind(before: set[tuple[str, int]]) -> set[tuple[str, int]]:
+    """Return what is in the kernel that was not there before and that no other process holds, once it settles."""
+    left: set[tuple[str, int]] = set()
+
+    def clean() -> bool:
+        nonlocal left
+        left = kernel_ids() - before
+        if left:
+            left -= held_by_others()
+        return not left
+
+    eventually(clean)
+    return left
+
+
+def open_files() -> dict[str, str]:
+    """Return the file descriptors of this process and what they are."""
+    found = {}
+    for fd in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found[fd.name] = str(fd.readlink())
+    return {fd: target for fd, target in found.items() if not target.endswith("/fd")}

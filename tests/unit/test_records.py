@@ -1,0 +1,124 @@
+"""The Python records against the one declaration of them, in crates/loader/src/records.rs."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
+from typing import Any
+
+import pytest
+from ebpflab import _ebpflab, records
+from ebpflab.records import Attached, Hook, Ledger, Mode, PacketCount, PidCount, Reading, Summary
+
+#: What has no class of its name in Python, and what stands for it.
+STAND_INS = {
+    # The session knows its tool and its interface, so one class holds the readings of all tools.
+    "PacketReading": {"time", "counts"},
+    "PidReading": {"time", "counts"},
+    # A dict by protocol.
+    "PacketCounts": None,
+}
+#: Fields that only the JSON lines need: the session knows its interface.
+ONLY_IN_JSON = {"PacketReading": {"iface"}}
+
+LEDGER = Ledger(
+    seen=10,
+    filtered=3,
+    submitted=5,
+    dropped=0,
+    unpaired=0,
+    pending=0,
+    map_full=2,
+    missed=None,
+    faults=0,
+    truncated=0,
+    received=5,
+    shown=5,
+)
+HOOK = Hook("count_sys_enter", "raw_tracepoint", "sys_enter", "first choice")
+EXAMPLES = [
+    HOOK,
+    Mode("auto", "skb"),
+    Attached("count", (HOOK,), ("io_uring",), None, "6.18.0", None),
+    LEDGER,
+    PacketCount(1, 98),
+    PidCount(1, "init", 7, 0.5),
+    Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
+    Summary(LEDGER, 1.5, [PidCount(1, None, 7, 0.0)]),
+]
+
+
+def field_names(record: Any) -> list[str]:  # noqa: ANN401  a class or an instance of it
+    return [field.name for field in fields(record)]
+
+
+def schemas() -> dict[str, list[str]]:
+    found = {schema["name"]: [field["name"] for field in schema["fields"]] for schema in _ebpflab.schemas()}
+    assert len(found) >= 10, "the native module describes its records"
+    return found
+
+
+@pytest.mark.parametrize(("name", "native"), schemas().items())
+def test_every_native_record_has_its_class(name: str, native: list[str]) -> None:
+    if name not in STAND_INS:
+        assert field_names(getattr(records, name)) == native
+        return
+    stand_in = STAND_INS[name]
+    if stand_in is not None:
+        assert set(native) - ONLY_IN_JSON.get(name, set()) == stand_in
+        assert stand_in == set(field_names(Reading))
+
+
+def test_the_stand_ins_are_of_records_that_exist() -> None:
+    assert set(STAND_INS) <= set(schemas())
+    assert set(ONLY_IN_JSON) <= set(STAND_INS)
+
+
+def test_every_class_has_its_native_record() -> None:
+    classes = {name for name, value in vars(records).items() if isinstance(value, type) and is_dataclass(value)}
+    assert classes - {"Reading"} == set(schemas()) - set(STAND_INS)
+
+
+def test_every_field_is_described() -> None:
+    for schema in _ebpflab.schemas():
+        assert schema["doc"]
+        assert all(field["doc"] and field["type"] for field in schema["fields"])
+
+
+@pytest.mark.parametrize("record", EXAMPLES, ids=lambda record: type(record).__name__)
+def test_records_are_frozen_and_pickle(record: Any) -> None:  # noqa: ANN401
+    assert pickle.loads(pickle.dumps(record)) == record  # noqa: S301  our own bytes
+    with pytest.raises(FrozenInstanceError):
+        setattr(record, field_names(record)[0], None)
+
+
+def test_the_examples_are_all_the_records() -> None:
+    classes = {value for value in vars(records).values() if isinstance(value, type) and is_dataclass(value)}
+    assert {type(example) for example in EXAMPLES} == classes
+
+
+def test_records_match_patterns() -> None:
+    match PidCount(7, "sh", 23, 0.0):
+        case PidCount(pid, "sh", count=23):
+            assert pid == 7
+        case _:
+            pytest.fail("the pattern does not match")
+
+
+def test_a_ledger_adds_up_or_does_not() -> None:
+    assert LEDGER.balanced
+    for term in ("seen", "filtered", "submitted", "dropped", "unpaired", "pending", "map_full", "received"):
+        assert not replace(LEDGER, **{term: getattr(LEDGER, term) + 1}).balanced, term
+
+
+def test_a_balanced_ledger_may_hold_any_term() -> None:
+    assert replace(LEDGER, seen=16, dropped=1, unpaired=2, pending=3).balanced
+    # What is told beside the equations has no part in them.
+    assert replace(LEDGER, missed=1, faults=1, truncated=1, shown=0).balanced
+
+
+def test_what_was_lost_is_named() -> None:
+    assert LEDGER.lost == {"map_full": 2}
+    assert replace(LEDGER, map_full=0).lost == {}
+    lossy = replace(LEDGER, dropped=1, unpaired=3, missed=4, pending=5, filtered=6)
+    assert lossy.lost == {"dropped": 1, "unpaired": 3, "map_full": 2, "missed": 4}

@@ -1,0 +1,140 @@
+"""The tables that people see, for readings that are made up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from ebpflab.records import Ledger, PacketCount, PidCount, Reading, Summary
+from ebpflab.views import count, live, xdp
+from ebpflab.views.table import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECOND = 1_000_000_000
+LARGEST = 2**64 - 1
+NO_LEDGER = Ledger(*([0] * 12))
+
+
+def packets(tcp: int, size: int) -> dict[str, PacketCount]:
+    return {"tcp": PacketCount(tcp, tcp * size), "icmp": PacketCount(2, 196)}
+
+
+def test_the_first_table_of_packets_has_no_rates() -> None:
+    (text,) = xdp.frames([Reading(SECOND, packets(5, 60))])
+    assert text.splitlines() == [
+        "PROTO          PACKETS              BYTES     PACKETS/S         BYTES/S",
+        "tcp                  5                300             0               0",
+        "icmp                 2                196             0               0",
+    ]
+
+
+def test_rates_of_packets_are_those_since_the_reading_before() -> None:
+    readings = [
+        Reading(SECOND, packets(5, 60)),
+        Reading(3 * SECOND, packets(25, 60)),
+        Reading(4 * SECOND, packets(25, 60)),
+    ]
+    _, second, third = xdp.frames(readings)
+    assert second.splitlines()[1].split() == ["tcp", "25", "1500", "10", "600"]
+    assert third.splitlines()[1].split() == ["tcp", "25", "1500", "0", "0"]
+
+
+def test_rates_of_a_whole_run_are_over_all_of_it() -> None:
+    text = xdp.totals(Summary(NO_LEDGER, 2.5, packets(5, 60)))
+    assert text.splitlines()[1].split() == ["tcp", "5", "300", "2", "120"]
+
+
+def test_the_table_of_processes() -> None:
+    rows = [PidCount(4_194_304, "postgres", 1_000_000, 1234.4), PidCount(1, "systemd", 7, 0.6), PidCount(7, None, 1, 0)]
+    (text,) = count.frames([Reading(SECOND, rows)])
+    assert text.splitlines() == [
+        "    PID           OPENS      OPENS/S  COMM",
+        "4194304         1000000         1234  postgres",
+        "      1               7            1  systemd",
+        "      7               1            0  (gone)",
+    ]
+
+
+def test_processes_that_do_not_fit_are_summed_up() -> None:
+    rows = [PidCount(pid, "sh", 3, 0.0) for pid in range(count.ROWS + 5)]
+    (text,) = count.frames([Reading(SECOND, rows)])
+    assert len(text.splitlines()) == 1 + count.ROWS + 1
+    assert text.splitlines()[-1] == "5 more processes with 15 opens"
+
+
+def test_process_rates_of_a_whole_run_are_over_all_of_it() -> None:
+    text = count.totals(Summary(NO_LEDGER, 4.0, [PidCount(7, "sh", 100, 999.0)]))
+    assert text.splitlines()[1].split() == ["7", "100", "25", "sh"]
+
+
+def test_tables_without_rows_have_a_header() -> None:
+    assert list(count.frames([Reading(SECOND, [])])) == ["    PID           OPENS      OPENS/S  COMM"]
+
+
+def test_tables_stay_under_80_columns() -> None:
+    name = "x" * 15
+    (processes,) = count.frames([Reading(SECOND, [PidCount(2**22, name, 10**13, 1e10)])])
+    # A year at 100 Gbit/s.
+    counts = {"other": PacketCount(10**14, 4 * 10**16)}
+    (protocols,) = xdp.frames([Reading(SECOND, counts)])
+    for text in (processes, protocols):
+        assert max(map(len, text.splitlines())) < 80
+
+
+@pytest.mark.parametrize("module", [count, xdp])
+def test_numbers_of_any_size_stay_apart(module: object) -> None:
+    if module is count:
+        (text,) = count.frames([Reading(SECOND, [PidCount(2**32 - 1, "sh", LARGEST, 1e18)])])
+        expected = ["4294967295", str(LARGEST), "1000000000000000000", "sh"]
+    else:
+        (text,) = xdp.frames([Reading(SECOND, {"tcp": PacketCount(LARGEST, LARGEST)})])
+        expected = ["tcp", str(LARGEST), str(LARGEST), "0", "0"]
+    assert text.splitlines()[1].split() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("[kworker/0:1]", "[kworker/0:1]"),
+        ("café", "café"),
+        ("two words", "two words"),
+        ("\x1b[31mred", r"\x1b[31mred"),
+        ("a\nb\tc\r", r"a\nb\tc\r"),
+        ("\x07\x7f\x9b", r"\x07\x7f\x9b"),
+        # A byte that is no UTF-8, as os.fsdecode gives it.
+        ("caf\udce9", r"caf\udce9"),
+        # Right-to-left override would turn the rest of the line around.
+        ("\u202ecod", r"\u202ecod"),
+    ],
+)
+def test_names_cannot_harm_a_terminal(name: str, shown: str) -> None:
+    assert printable(name) == shown
+    (text,) = count.frames([Reading(SECOND, [PidCount(1, name, 1, 1.0)])])
+    assert text.splitlines()[1].endswith(f"  {shown}")
+    assert len(text.splitlines()) == 2
+    text.encode()
+
+
+def test_without_a_terminal_texts_follow_each_other(capsys: pytest.CaptureFixture[str]) -> None:
+    written: list[str] = []
+
+    def frames() -> Iterator[str]:
+        for number in range(3):
+            # Each is written before the next is asked for.
+            assert len(written) == number
+            yield f"frame {number}"
+
+    live.show(frames(), written.append)
+    assert written == ["frame 0\n", "frame 1\n", "frame 2\n"]
+    assert capsys.readouterr().out == ""
+
+
+def test_on_a_terminal_names_are_not_markup(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    live.show(["[kworker/0:1] :smile:"], pytest.fail)
+    assert "[kworker/0:1] :smile:" in capsys.readouterr().out
