@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from itertools import islice, starmap
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ebpflab.errors import AttachError, ClosedError
 from ebpflab.records import Attached, Counts, Hook, Ledger, Mode, Reading, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -163,11 +163,9 @@ class EventSession(Session, Generic[Event]):
     Several threads may iterate; each event goes to one of them.
     """
 
-    _event: Callable[..., Event]
-
     def __iter__(self) -> Iterator[Event]:
         """Yield events as they come."""
-        return starmap(self._event, iter(self._native.next_event, None))
+        return iter(self._native.next_event, None)
 
     def events(self, duration: float | None = None, limit: int | None = None) -> Iterator[Event]:
         """Yield events for `duration` seconds, or `limit` of them, or until the session is stopped."""

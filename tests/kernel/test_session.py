@@ -238,7 +238,7 @@ def test_after_the_end_only_the_whole_run_can_be_had(attach: Callable[[], AnySes
 def test_repr_says_how_it_fares(attach: Callable[[], AnySession], tool: str) -> None:
     with attach() as session:
         hook = session.attached.hooks[0]
-        assert repr(session).startswith(f"<ebpflab {tool} on {hook.kind} {hook.target}, counting, seen ")
+        assert repr(session).startswith(f"<ebpflab {tool} on {hook.kind} {hook.target}, running, seen ")
     assert repr(session) == f"<ebpflab {tool} on {hook.kind} {hook.target}, stopped, seen {session.ledger.seen}>"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from ebpflab import _ebpflab, records
-from ebpflab.records import Attached, Hook, Ledger, Mode, PacketCount, PidCount, Reading, Summary
+from ebpflab.records import Attached, ExecEvent, Hook, Ledger, Mode, OpenEvent, PacketCount, PidCount, Reading, Summary
 
 #: What has no class of its name in Python, and what stands for it.
 STAND_INS = {
@@ -40,7 +40,9 @@ EXAMPLES = [
     HOOK,
     Mode("auto", "skb"),
     Attached("count", (HOOK,), ("io_uring",), None, "6.18.0", None),
+    ExecEvent(1, 0, 7, 1, 0, 0, "ls", 1, "/bin/ls", ("ls", "-l"), argv_truncated=False),
     LEDGER,
+    OpenEvent(1, 0, 7, 7, 0, 0, "ls", 1, "/tmp", path_truncated=False, dirfd=-100, flags=0, mode=0, ret=3),
     PacketCount(1, 98),
     PidCount(1, "init", 7, 0.5),
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),

@@ -14,7 +14,8 @@ use pyo3::{
     IntoPyObjectExt as _,
     exceptions::PyValueError,
     prelude::*,
-    types::{PyDict, PyTuple},
+    sync::PyOnceLock,
+    types::{PyDict, PyTuple, PyType},
 };
 
 /// Makes a dict of named values.
@@ -98,16 +99,24 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
     }
 }
 
-/// The fields of an event, in the order of its record.
-pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyTuple>> {
-    /// Makes a tuple of values of different types (PyO3 makes those of up to 12).
-    macro_rules! tuple {
-        ($($value:expr),+ $(,)?) => { PyTuple::new(py, [$( $value.into_bound_py_any(py)? ),+]) };
+/// An event as an object of its class in `ebpflab.records`, whose fields have the order of the native record.
+pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
+    static EXEC: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    /// Calls a class with values of different types (PyO3 makes tuples of up to 12).
+    macro_rules! make {
+        ($class:ident, $name:literal, $($value:expr),+ $(,)?) => {
+            $class
+                .import(py, "ebpflab.records", $name)?
+                .call1(PyTuple::new(py, [$( $value.into_bound_py_any(py)? ),+])?)
+        };
     }
     match event {
         Event::Exec(exec) => {
             let argv = exec.argv.as_ref().map(|argv| PyTuple::new(py, argv.0.iter().map(|arg| OsStr::from_bytes(arg))));
-            tuple!(
+            make!(
+                EXEC,
+                "ExecEvent",
                 exec.time,
                 exec.cpu,
                 exec.pid,
@@ -121,7 +130,9 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
                 exec.argv_truncated,
             )
         }
-        Event::Open(open) => tuple!(
+        Event::Open(open) => make!(
+            OPEN,
+            "OpenEvent",
             open.time,
             open.cpu,
             open.pid,

@@ -15,7 +15,7 @@ use ebpflab::{
 };
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyDict, PyList, PyTuple},
+    types::{PyBytes, PyDict, PyList},
 };
 
 use crate::errors::to_python;
@@ -70,7 +70,7 @@ impl Session {
     }
 
     /// The next event; waits for it, and is None when the session has been stopped and none is left.
-    fn next_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
+    fn next_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         loop {
             // Looked at before the events: a stop takes the last of them out of the buffer first.
             let stopped = self.0.is_stopped();

@@ -11,8 +11,6 @@ from ebpflab.tools.only import only
 class Execs(EventSession[ExecEvent]):
     """Executed programs, each when it is about to run."""
 
-    _event = ExecEvent
-
 
 def execs(
     *,

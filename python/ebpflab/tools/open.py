@@ -11,8 +11,6 @@ from ebpflab.tools.only import only
 class Opens(EventSession[OpenEvent]):
     """Opened files, each when its call returned."""
 
-    _event = OpenEvent
-
 
 def opens(
     *,
