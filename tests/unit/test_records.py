@@ -42,7 +42,7 @@ EXAMPLES = [
     Attached("count", (HOOK,), ("io_uring",), None, "6.18.0", None),
     ExecEvent(1, 0, 7, 1, 0, 0, "ls", 1, "/bin/ls", ("ls", "-l"), argv_truncated=False),
     LEDGER,
-    OpenEvent(1, 0, 7, 7, 0, 0, "ls", 1, "/tmp", path_truncated=False, dirfd=-100, flags=0, mode=0, ret=3),
+    OpenEvent(1, 0, 7, 7, 0, 0, "ls", 1, "/etc", path_truncated=False, dirfd=-100, flags=0, mode=0, ret=3),
     PacketCount(1, 98),
     PidCount(1, "init", 7, 0.5),
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
