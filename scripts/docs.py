@@ -1,14 +1,20 @@
-"""Write docs/json.md from the schema that the records are declared with; `--check` compares instead."""
+"""Write docs/json.md from the schema that the records are declared with, and the picture of the dashboard.
+
+With `--check` the page is compared instead (the picture is compared by tests/unit/test_dashboard.py).
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from pathlib import Path
 from typing import Any
 
 from ebpflab._ebpflab import schemas
 
-PAGE = Path(__file__).parent.parent / "docs" / "json.md"
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "json.md"
+PICTURE = ROOT / "docs" / "dashboard.svg"
 
 INTRO = """\
 # JSON lines
@@ -40,11 +46,21 @@ def _section(title: str, schema: dict[str, Any]) -> str:
     )
 
 
+def picture() -> str:
+    """Return the dashboard over the events of its tests."""
+    sys.path.insert(0, str(ROOT))
+    from tests.unit.dashboard_example import build, screenshot  # noqa: PLC0415  found by the line above
+
+    svg, _ = asyncio.run(screenshot(build()))
+    return svg
+
+
 def main() -> None:
     """Write the page, or complain that it is not up to date."""
     text = page(schemas())
     if "--check" not in sys.argv[1:]:
         PAGE.write_text(text, encoding="utf-8")
+        PICTURE.write_text(picture(), encoding="utf-8")
     elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
         sys.exit("docs/json.md is not what scripts/docs.py writes; run it and commit the page")
 

@@ -14,14 +14,29 @@ from ebpflab.errors import (
     PrivilegeError,
     VerifierError,
 )
-from ebpflab.records import Attached, ExecEvent, Hook, Ledger, Mode, OpenEvent, PacketCount, PidCount, Reading, Summary
+from ebpflab.records import (
+    Attached,
+    ExecEvent,
+    Hook,
+    Ledger,
+    Ledgers,
+    Mode,
+    OpenEvent,
+    PacketCount,
+    PidCount,
+    Reading,
+    Summary,
+)
 from ebpflab.session import CountSession, EventSession, Session
 from ebpflab.tools.count import PidCounter, counts
+from ebpflab.tools.dashboard import Activity, ActivityEvent, activity
 from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.xdp import PacketCounter, xdp
 
 __all__ = [
+    "Activity",
+    "ActivityEvent",
     "AttachError",
     "Attached",
     "ClosedError",
@@ -32,6 +47,7 @@ __all__ = [
     "Execs",
     "Hook",
     "Ledger",
+    "Ledgers",
     "Mode",
     "NotSupportedError",
     "OpenEvent",
@@ -45,6 +61,7 @@ __all__ = [
     "Session",
     "Summary",
     "VerifierError",
+    "activity",
     "counts",
     "execs",
     "opens",

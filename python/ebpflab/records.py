@@ -78,6 +78,14 @@ class Ledger:
 
 
 @dataclass(frozen=True, slots=True)
+class Ledgers:
+    """The ledgers of a tool with several kinds of events."""
+
+    open: Ledger
+    exec: Ledger
+
+
+@dataclass(frozen=True, slots=True)
 class ExecEvent:
     """A program that is about to run.
 
@@ -163,8 +171,12 @@ class Reading(Generic[Counts]):
 
 @dataclass(frozen=True, slots=True)
 class Summary(Generic[Counts]):
-    """A whole run: its ledger, how long it took in seconds, and the final counts."""
+    """A whole run: its ledger, how long it took in seconds, and the final counts of a tool that counts.
+
+    `ledgers` has the ledger of each kind of events, for a tool that has several; `ledger` is their sum.
+    """
 
     ledger: Ledger
     duration_s: float
     counts: Counts
+    ledgers: Ledgers | None = None

@@ -8,7 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ebpflab.errors import AttachError, ClosedError
-from ebpflab.records import Attached, Counts, Hook, Ledger, Mode, Reading, Summary
+from ebpflab.records import Attached, Counts, Hook, Ledger, Ledgers, Mode, Reading, Summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,7 +78,8 @@ class Session:
     def stop(self) -> Summary[Any]:
         """End the run and return the whole of it. Asked again it returns the same."""
         raw = self._native.stop()
-        return Summary(Ledger(**raw["ledger"]), raw["duration_s"], self._counts(raw["counts"]))
+        ledgers = raw["ledgers"] and Ledgers(*(Ledger(**raw["ledgers"][kind]) for kind in ("open", "exec")))
+        return Summary(Ledger(**raw["ledger"]), raw["duration_s"], self._counts(raw["counts"]), ledgers)
 
     def _counts(self, raw: Any) -> Any:  # noqa: ANN401  each tool that counts knows its own
         """Make typed counts of the native ones; tools that have events have None."""

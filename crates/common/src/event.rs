@@ -24,8 +24,25 @@ pub struct Header {
     pub comm: [u8; COMM_LEN],
     /// CPU it was recorded on.
     pub cpu: u32,
+    /// What kind of record it is: several share a buffer.
+    pub kind: u16,
     /// What is wrong with the record: the constants of this type, or-ed.
-    pub marks: u32,
+    pub marks: u16,
+}
+
+/// The kinds of records, as [`Header::kind`] has them; also the slot of each in the map `LEDGER`.
+#[repr(u16)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// [`crate::open::Open`]
+    Open = 0,
+    /// [`crate::exec::Exec`]
+    Exec = 1,
+}
+
+impl Kind {
+    /// All kinds with their names.
+    pub const ALL: [(Self, &'static str); 2] = [(Self::Open, "open"), (Self::Exec, "exec")];
 }
 
 const _: () = assert!(size_of::<Header>() == 56);
@@ -33,12 +50,12 @@ crate::pod!(Header);
 
 impl Header {
     /// A string could not be read: its bytes are missing.
-    pub const FAULT: u32 = 1;
+    pub const FAULT: u16 = 1;
     /// A string is longer than the record has room for: its end is missing.
-    pub const TRUNCATED: u32 = 1 << 1;
+    pub const TRUNCATED: u16 = 1 << 1;
 
     /// Whether something is wrong.
-    pub fn has(&self, mark: u32) -> bool {
+    pub fn has(&self, mark: u16) -> bool {
         self.marks & mark != 0
     }
 

@@ -3,8 +3,10 @@
 #![no_std]
 #![no_main]
 
+mod filter;
+mod syscall;
+
 use aya_ebpf::{
-    Global,
     btf_maps::HashMap,
     macros::{btf_map, fentry, fexit, kprobe, raw_tracepoint, tracepoint},
     programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, TracePointContext},
@@ -15,14 +17,15 @@ use ebpflab_common::{
 };
 use ebpflab_ebpf::{
     book, enabled,
-    kernel::atomic_add,
+    kernel::{self, atomic_add},
     ledger::ledger,
-    syscall::{number, opens},
     task::Current,
 };
 
-#[unsafe(no_mangle)]
-static FILTER: Global<Filter> = Global::new(Filter { wanted: 0, pid: 0, tid: 0, uid: 0, not_pid: 0, comm: [0; 16] });
+use crate::{
+    filter::filter,
+    syscall::{opens, tp_ret},
+};
 
 #[btf_map]
 static COUNTS: HashMap<u32, u64, { MAX_ENTRIES as usize }> = HashMap::new();
@@ -32,7 +35,7 @@ const BPF_NOEXIST: u64 = 1;
 /// One call of a process. `ret` is known at return only: negative errno or file descriptor.
 #[inline(always)]
 fn count(ret: Option<i64>) -> Option<()> {
-    let filter = FILTER.load();
+    let filter = filter();
     let ledger = ledger()?;
     book!(ledger, seen);
     let succeeded = ret.is_some_and(|ret| ret >= 0);
@@ -123,12 +126,22 @@ fn count_tp_enter(_ctx: TracePointContext) -> u32 {
 #[tracepoint(category = "syscalls", name = "sys_exit_openat")]
 fn count_tp_exit(ctx: TracePointContext) -> u32 {
     if enabled() {
-        // SAFETY: a checked read of the record.
-        let _ = count(unsafe { ctx.read_at(SYS_EXIT_RET.load() as usize) }.ok());
+        let _ = tp_ret(&ctx).and_then(|ret| count(Some(ret)));
     }
     0
 }
 
-/// Offset of `ret` in a `sys_exit_*` record, from the format file.
-#[unsafe(no_mangle)]
-static SYS_EXIT_RET: Global<u32> = Global::new(16);
+/// The number of the call that is returning.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+fn number(regs: *const u8) -> Option<u64> {
+    kernel::read(regs, kernel::pt_regs_orig_ax())
+}
+
+/// The number of the call that is returning.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+fn number(regs: *const u8) -> Option<u64> {
+    let nr: i32 = kernel::read(regs, kernel::pt_regs_syscallno())?;
+    u64::try_from(nr).ok()
+}

@@ -1,15 +1,21 @@
 //! The loss ledger's kernel side.
 
 use aya_ebpf::{btf_maps::PerCpuArray, macros::btf_map};
-use ebpflab_common::ledger::Ledger;
+use ebpflab_common::{event::Kind, ledger::Ledger};
 
 #[btf_map]
-static LEDGER: PerCpuArray<Ledger, 1> = PerCpuArray::new();
+static LEDGER: PerCpuArray<Ledger, { Kind::ALL.len() }> = PerCpuArray::new();
 
-/// This CPU's counters.
+/// This CPU's counters, those of a tool that counts.
 #[inline(always)]
 pub fn ledger() -> Option<*mut Ledger> {
     LEDGER.get_ptr_mut(0)
+}
+
+/// This CPU's counters of one kind of events.
+#[inline(always)]
+pub fn ledger_of(kind: Kind) -> Option<*mut Ledger> {
+    LEDGER.get_ptr_mut(kind as u32)
 }
 
 /// Adds one to a term: `book!(ledger, seen)`. Atomically, since a program may be preempted by another one.

@@ -1,13 +1,14 @@
 //! The system call that the current task is in, as the raw tracepoints `sys_enter` and `sys_exit` show it.
 
+use aya_ebpf::{Global, programs::TracePointContext};
 use ebpflab_common::syscall::Syscall;
 
-use crate::{kernel, task::task};
+use ebpflab_ebpf::{kernel, task::task};
 
 /// Which of the open calls a number means for the current task. Most numbers are in no table, which is settled
 /// without a look at the task.
 #[inline(always)]
-pub fn opens(nr: u64) -> Option<Syscall> {
+pub(crate) fn opens(nr: u64) -> Option<Syscall> {
     #[cfg(bpf_target_arch = "x86_64")]
     let (native, compat) = (Syscall::x86_64(nr), Syscall::i386(nr));
     #[cfg(bpf_target_arch = "aarch64")]
@@ -24,7 +25,7 @@ pub fn opens(nr: u64) -> Option<Syscall> {
 /// Whether the current system call came through the 32-bit interface. `None` where the kernel does not say.
 #[cfg(bpf_target_arch = "x86_64")]
 #[inline(always)]
-pub fn is_compat() -> Option<bool> {
+pub(crate) fn is_compat() -> Option<bool> {
     /// arch/x86/include/asm/thread_info.h; also set for `int 0x80` from a 64-bit program.
     const TS_COMPAT: u32 = 0x2;
     let status: u32 = kernel::read(task(), kernel::task_struct_thread_info_status())?;
@@ -34,43 +35,20 @@ pub fn is_compat() -> Option<bool> {
 /// Whether the current system call came through the 32-bit interface. `None` where the kernel does not say.
 #[cfg(bpf_target_arch = "aarch64")]
 #[inline(always)]
-pub fn is_compat() -> Option<bool> {
+pub(crate) fn is_compat() -> Option<bool> {
     /// arch/arm64/include/asm/thread_info.h
     const TIF_32BIT: u64 = 1 << 22;
     let flags: u64 = kernel::read(task(), kernel::task_struct_thread_info_flags())?;
     Some(flags & TIF_32BIT != 0)
 }
 
-/// The number of the call that is returning.
-#[cfg(bpf_target_arch = "x86_64")]
-#[inline(always)]
-pub fn number(regs: *const u8) -> Option<u64> {
-    kernel::read(regs, kernel::pt_regs_orig_ax())
-}
+/// Offset of `ret` in a `sys_exit_*` record, from the format file.
+#[unsafe(no_mangle)]
+static SYS_EXIT_RET: Global<u32> = Global::new(16);
 
-/// The number of the call that is returning.
-#[cfg(bpf_target_arch = "aarch64")]
+/// The result in a `sys_exit_*` record.
 #[inline(always)]
-pub fn number(regs: *const u8) -> Option<u64> {
-    let nr: i32 = kernel::read(regs, kernel::pt_regs_syscallno())?;
-    u64::try_from(nr).ok()
-}
-
-/// The first four arguments. One read: the layout of the registers is what ptrace shows user space, and never
-/// changes (arch/x86/include/uapi/asm/ptrace.h).
-#[cfg(bpf_target_arch = "x86_64")]
-#[inline(always)]
-pub fn arguments(regs: *const u8) -> Option<[u64; 4]> {
-    let [_, _, _, _, _, bx, _, r10, _, _, _, cx, dx, si, di] = kernel::read::<[u64; 15]>(regs, Some(0))?;
-    if is_compat() == Some(true) {
-        return Some([bx, cx, dx, si].map(|register| register & 0xffff_ffff));
-    }
-    Some([di, si, dx, r10])
-}
-
-/// The first four arguments: x0 to x3, which ptrace shows user space first (arch/arm64/include/uapi/asm/ptrace.h).
-#[cfg(bpf_target_arch = "aarch64")]
-#[inline(always)]
-pub fn arguments(regs: *const u8) -> Option<[u64; 4]> {
-    kernel::read(regs, Some(0))
+pub(crate) fn tp_ret(ctx: &TracePointContext) -> Option<i64> {
+    // SAFETY: a checked read of the record.
+    unsafe { ctx.read_at(SYS_EXIT_RET.load() as usize) }.ok()
 }

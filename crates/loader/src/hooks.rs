@@ -91,6 +91,17 @@ pub struct Hooked {
     pub blind_to: Vec<String>,
 }
 
+impl Hooked {
+    /// This and what was attached beside it.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.hooks.extend(other.hooks);
+        let new = other.blind_to.into_iter().filter(|word| !self.blind_to.contains(word)).collect::<Vec<_>>();
+        self.blind_to.extend(new);
+        self
+    }
+}
+
 /// Attaches the first way that works, or the one asked for.
 ///
 /// # Errors
@@ -111,7 +122,7 @@ pub fn attach(object: &mut Object, tool: &str, ways: &[Way], asked: Option<Kind>
             }
             Err(error) => return Err(error),
         }
-        object.unload_all();
+        way.programs.iter().for_each(|(program, _)| object.unload(program));
     }
     if passed_over.is_empty() {
         let kinds: Vec<_> = ways.iter().map(|way| way.kind.name()).collect();

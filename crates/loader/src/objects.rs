@@ -9,6 +9,7 @@ macro_rules! object {
 }
 
 object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
+object!(DASHBOARD, "dashboard.o", "crates/ebpf/src/dashboard.rs");
 object!(EXEC, "exec.o", "crates/ebpf/src/exec.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");

@@ -1,6 +1,6 @@
 //! The records that tools give out: lines of `--json`, and what the Python classes are made from.
 
-use ebpflab_common::ledger;
+use ebpflab_common::{event::Kind, ledger};
 
 use crate::schema::{Optional, Record, Schema, Text, Texts, Type, Value, record};
 
@@ -77,6 +77,16 @@ record! {
         pub duration_s: f64,
         /// Tools that count only: the totals, as in their readings.
         pub counts: Optional<Counts>,
+        /// The dashboard only: the ledger of each kind of events; `ledger` is their sum.
+        pub ledgers: Optional<Ledgers>,
+    }
+
+    /// The ledgers of a tool with several kinds of events.
+    pub struct Ledgers {
+        /// Of opened files.
+        pub open: Ledger,
+        /// Of executed programs.
+        pub exec: Ledger,
     }
 
     /// A program that is about to run.
@@ -200,6 +210,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &Summary::SCHEMA,
     &Hook::SCHEMA,
     &Mode::SCHEMA,
+    &Ledgers::SCHEMA,
     &Ledger::SCHEMA,
     &PacketCounts::SCHEMA,
     &PacketCount::SCHEMA,
@@ -227,6 +238,26 @@ impl Ledger {
     }
 }
 
+impl Ledger {
+    /// Both together, but for `missed`.
+    pub(crate) fn plus(&self, other: &Self) -> Self {
+        Self {
+            seen: self.seen + other.seen,
+            filtered: self.filtered + other.filtered,
+            submitted: self.submitted + other.submitted,
+            dropped: self.dropped + other.dropped,
+            unpaired: self.unpaired + other.unpaired,
+            pending: self.pending + other.pending,
+            map_full: self.map_full + other.map_full,
+            missed: None,
+            faults: self.faults + other.faults,
+            truncated: self.truncated + other.truncated,
+            received: self.received + other.received,
+            shown: self.shown + other.shown,
+        }
+    }
+}
+
 /// One event of a tool that has events.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -237,6 +268,14 @@ pub enum Event {
 }
 
 impl Event {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Exec(_) => Kind::Exec,
+            Self::Open(_) => Kind::Open,
+        }
+    }
+
     /// Appends the event as one line of JSON.
     pub fn write_json_line(&self, out: &mut Vec<u8>) {
         match self {

@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ebpflab_common::ledger;
+use ebpflab_common::{event::Kind, ledger};
 use nix::sys::{
     epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
     eventfd::{EfdFlags, EventFd},
@@ -23,12 +23,14 @@ use nix::sys::{
 use crate::{
     bpf::Object,
     error::{Error, Result},
-    records::{Attached, Counts, Event, Ledger, Reading, Summary},
+    records::{Attached, Counts, Event, Ledger, Ledgers, Reading, Summary},
     schema::Optional,
 };
 
 /// Events taken out of the buffer at once.
 const BATCH: usize = 1_024;
+
+const KINDS: usize = Kind::ALL.len();
 
 /// What is special about a tool that counts.
 pub trait Counter: Send {
@@ -52,11 +54,16 @@ pub trait Source: Send {
     /// Takes the next event out of the buffer, if there is one.
     fn next(&mut self) -> Option<Event>;
 
-    /// Entries whose return has not been seen.
+    /// Entries of that kind whose return has not been seen.
     ///
     /// # Errors
     /// What reading the maps gives.
-    fn pending(&self, object: &Object) -> Result<u64>;
+    fn pending(&self, object: &Object, kind: Kind) -> Result<u64>;
+
+    /// Whether it has several kinds of events, each with a ledger of its own.
+    fn is_mixed(&self) -> bool {
+        false
+    }
 
     /// Readable while there are events in the buffer, or the buffers.
     fn fds(&self) -> Vec<BorrowedFd<'_>>;
@@ -85,9 +92,9 @@ struct State {
     started: Instant,
     /// Taken out of the buffer and not handed on yet.
     backlog: VecDeque<Event>,
-    /// Events taken out of the buffer, and events handed on.
-    received: u64,
-    shown: u64,
+    /// Events taken out of the buffer, and events handed on, by kind.
+    received: [u64; KINDS],
+    shown: [u64; KINDS],
     /// There once stopped.
     summary: Option<Summary>,
 }
@@ -116,8 +123,8 @@ impl Session {
             running: Some(Running { object, tool }),
             started: Instant::now(),
             backlog: VecDeque::new(),
-            received: 0,
-            shown: 0,
+            received: [0; KINDS],
+            shown: [0; KINDS],
             summary: None,
         };
         Ok(Self { attached, epoll, wakeup, stopped: AtomicBool::new(false), state: Mutex::new(state) })
@@ -195,7 +202,7 @@ impl Session {
         let mut state = self.lock();
         match state.summary() {
             Some(summary) => Ok(summary.ledger),
-            None => state.account().map(|(ledger, _)| ledger),
+            None => state.account(0.0).map(|summary| summary.ledger),
         }
     }
 
@@ -215,8 +222,7 @@ impl Session {
         let duration_s = state.started.elapsed().as_secs_f64();
         wait_for_programs();
         while state.drain() > 0 {}
-        let (ledger, counts) = state.account()?;
-        state.summary = Some(Summary { ledger, duration_s, counts });
+        state.summary = Some(state.account(duration_s)?);
         state.summary().ok_or(Error::Closed)
     }
 
@@ -248,7 +254,7 @@ impl State {
             self.drain();
         }
         let event = self.backlog.pop_front()?;
-        self.shown += 1;
+        self.shown[event.kind() as usize] += 1;
         Some(event)
     }
 
@@ -256,36 +262,56 @@ impl State {
     fn drain(&mut self) -> usize {
         let Some(Running { tool: Tool::Source(source), .. }) = &mut self.running else { return 0 };
         let before = self.backlog.len();
-        self.backlog.extend(std::iter::from_fn(|| source.next()).take(BATCH));
-        let taken = self.backlog.len() - before;
-        self.received += taken as u64;
-        taken
+        for event in std::iter::from_fn(|| source.next()).take(BATCH) {
+            self.received[event.kind() as usize] += 1;
+            self.backlog.push_back(event);
+        }
+        self.backlog.len() - before
     }
 
     /// The summary, with what has been shown by now.
     fn summary(&self) -> Option<Summary> {
         let mut summary = self.summary.clone()?;
-        summary.ledger.shown = self.shown;
+        if let Some(Ledgers { open, exec }) = &mut summary.ledgers.0 {
+            open.shown = self.shown[Kind::Open as usize];
+            exec.shown = self.shown[Kind::Exec as usize];
+        }
+        summary.ledger.shown = self.shown.iter().sum();
         Some(summary)
     }
 
     /// Reads the ledger, and the counts of a tool that counts.
-    fn account(&mut self) -> Result<(Ledger, Optional<Counts>)> {
+    fn account(&mut self, duration_s: f64) -> Result<Summary> {
         let Running { object, tool } = self.running.as_mut().ok_or(Error::Closed)?;
-        let (counts, pending) = match tool {
+        let slots = object.per_cpu_array::<ledger::Ledger>("LEDGER")?;
+        let missed = object.missed();
+        let mut counts = None;
+        let mut pending = [0; KINDS];
+        match tool {
             Tool::Counter(counter) => {
                 let reading = counter.read(object)?;
                 // Counts are given out as they stand.
-                (self.received, self.shown) = (reading.sum(), reading.sum());
-                (Optional(Some(Counts(reading))), 0)
+                self.received[0] = reading.sum();
+                self.shown[0] = reading.sum();
+                counts = Some(Counts(reading));
             }
-            Tool::Source(source) => (Optional(None), source.pending(object)?),
-        };
-        let mut sum = ledger::Ledger::default();
-        for cpu in object.per_cpu_array::<ledger::Ledger>("LEDGER")?.iter().flatten() {
-            sum.add(cpu);
+            Tool::Source(source) => {
+                for (kind, _) in Kind::ALL {
+                    pending[kind as usize] = source.pending(object, kind)?;
+                }
+            }
         }
-        Ok((Ledger::new(sum, object.missed(), pending, self.received, self.shown), counts))
+        let of = |slot: usize| {
+            let mut sum = ledger::Ledger::default();
+            slots.get(slot).into_iter().flatten().for_each(|cpu| sum.add(cpu));
+            // The kernel tells the runs that it skipped by program, not by kind: they stand in the sum.
+            Ledger::new(sum, None, pending[slot], self.received[slot], self.shown[slot])
+        };
+        let (open, exec) = (of(Kind::Open as usize), of(Kind::Exec as usize));
+        let ledger = Ledger { missed, ..open.plus(&exec) };
+        let is_mixed = matches!(tool, Tool::Source(source) if source.is_mixed());
+        let ledgers = is_mixed.then_some(Ledgers { open, exec });
+        Ok(Summary { ledger, duration_s, counts: Optional(counts), ledgers: Optional(ledgers) })
     }
 }
 

@@ -157,11 +157,15 @@ fn text(text: &Text) -> &OsStr {
 }
 
 pub(crate) fn summary<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound<'py, PyDict>> {
+    let ledgers = summary.ledgers.0.as_ref().map(|ledgers| -> PyResult<_> {
+        dict!(py, "open" => ledger(py, &ledgers.open)?, "exec" => ledger(py, &ledgers.exec)?)
+    });
     dict!(
         py,
         "ledger" => ledger(py, &summary.ledger)?,
         "duration_s" => summary.duration_s,
         "counts" => summary.counts.0.as_ref().map(|totals| counts(py, &totals.0)).transpose()?,
+        "ledgers" => ledgers.transpose()?,
     )
 }
 

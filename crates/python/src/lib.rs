@@ -11,7 +11,7 @@ use ebpflab::{
     records::{self, SCHEMAS},
     schema::Record as _,
     session,
-    tools::{Only, count, exec, open, xdp},
+    tools::{Only, count, dashboard, exec, open, xdp},
 };
 use pyo3::{
     prelude::*,
@@ -148,6 +148,12 @@ fn attach_count(py: Python<'_>, only: Filter, hook: Option<&str>, max_entries: O
 }
 
 #[pyfunction]
+fn attach_dashboard(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<u64>) -> PyResult<Session> {
+    let options = dashboard::Options { only: only.into(), hook: parse_hook(hook)?, buffer };
+    py.detach(|| dashboard::attach(&options)).map(Session).map_err(to_python)
+}
+
+#[pyfunction]
 fn attach_exec(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<u64>) -> PyResult<Session> {
     let options = exec::Options { only: only.into(), hook: parse_hook(hook)?, buffer };
     py.detach(|| exec::attach(&options)).map(Session).map_err(to_python)
@@ -169,5 +175,5 @@ fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 #[pymodule(gil_used = false)]
 mod _ebpflab {
     #[pymodule_export]
-    use super::{Session, attach_count, attach_exec, attach_open, attach_xdp, schemas};
+    use super::{Session, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp, schemas};
 }

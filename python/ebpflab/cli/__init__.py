@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import count, exec, open, xdp
+from ebpflab.cli import count, dashboard, exec, open, xdp
 from ebpflab.cli.output import complain
 
 app = typer.Typer(
@@ -19,6 +19,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("count")(count.command)
+app.command("dashboard")(dashboard.command)
 app.command("exec")(exec.command)
 app.command("open")(open.command)
 app.command("xdp")(xdp.command)

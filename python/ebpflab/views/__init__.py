@@ -1,5 +1,8 @@
-"""What people see. Views eat any iterator of readings, live or replayed, and give text."""
+"""What people see: views eat any iterator of readings or events, live or replayed, and give text.
 
-from ebpflab.views import count, exec, open, xdp
+`dashboard` is imported where it is needed, since it needs Textual.
+"""
 
-__all__ = ["count", "exec", "open", "xdp"]
+from ebpflab.views import activity, count, exec, open, xdp
+
+__all__ = ["activity", "count", "exec", "open", "xdp"]

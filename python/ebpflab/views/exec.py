@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def _command(event: ExecEvent) -> str:
+def command_line(event: ExecEvent) -> str:
     """Show the arguments as a shell would take them, so that blanks in them can be told from those between them."""
     if event.argv is None:
         return "(not readable)"
@@ -27,7 +27,7 @@ _COLUMNS = (
     Column[ExecEvent]("PPID", 7, lambda event: str(event.ppid)),
     Column[ExecEvent]("UID", 6, lambda event: str(event.uid)),
     Column[ExecEvent]("COMM", 15, lambda event: printable(event.comm), right=False),
-    Column[ExecEvent]("ARGV", 0, _command, right=False),
+    Column[ExecEvent]("ARGV", 0, command_line, right=False),
 )
 
 

@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def _result(ret: int) -> str:
+def result(ret: int) -> str:
     """Name the errno, or show the file descriptor."""
     return str(ret) if ret >= 0 else errno.errorcode.get(-ret, str(ret))
 
 
-def _path(event: OpenEvent) -> str:
+def path(event: OpenEvent) -> str:
+    """Return the path, made harmless."""
     if event.path is None:
         return "(not readable)"
     return printable(event.path) + ("..." if event.path_truncated else "")
@@ -27,8 +28,8 @@ _TIME = Column[OpenEvent]("TIME", 12, lambda event: time_of_day(event.time), rig
 _COLUMNS = (
     Column[OpenEvent]("PID", 7, lambda event: str(event.pid)),
     Column[OpenEvent]("COMM", 15, lambda event: printable(event.comm), right=False),
-    Column[OpenEvent]("RESULT", 8, lambda event: _result(event.ret)),
-    Column[OpenEvent]("PATH", 0, _path, right=False),
+    Column[OpenEvent]("RESULT", 8, lambda event: result(event.ret)),
+    Column[OpenEvent]("PATH", 0, path, right=False),
 )
 
 

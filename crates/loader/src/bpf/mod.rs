@@ -175,10 +175,10 @@ impl Object {
         Ok(run.return_value)
     }
 
-    /// Detaches and unloads every program; the maps stay.
-    pub fn unload_all(&mut self) {
-        self.attached.clear();
-        for (_, program) in self.ebpf.programs_mut() {
+    /// Detaches and unloads a program, to try another one.
+    pub fn unload(&mut self, name: &str) {
+        self.attached.retain(|attached| attached != name);
+        if let Some(program) = self.ebpf.program_mut(name) {
             // It fails only for a program that is not loaded.
             let _ = unload(program);
         }

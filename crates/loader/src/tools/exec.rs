@@ -41,12 +41,7 @@ pub fn attach(options: &Options) -> Result<Session> {
     let filter = options.only.filter()?;
     privilege::require("tracing execs", privilege::TRACING)?;
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Exec>() + FILENAME_LEN + ARGS_LEN)?;
-    let mut opener = Opener::new(objects::EXEC).global("FILTER", filter);
-    // Where tracefs is not to be read the tracepoint cannot be attached either.
-    if let Ok(offset) = tracefs::field_offset("sched", "sched_process_exec", "filename") {
-        opener = opener.global("FILENAME", offset);
-    }
-    let mut object = opener.open()?;
+    let mut object = with_offsets(Opener::new(objects::EXEC).global("FILTER", filter)).open()?;
     let perf = object.take_perf("EVENTS", buffer as usize)?;
     let hooked = hooks::attach(&mut object, "exec", &ways(), options.hook)?;
     let attached = Attached {
@@ -61,8 +56,17 @@ pub fn attach(options: &Options) -> Result<Session> {
     Session::start(object, Tool::Source(Box::new(execs)), attached)
 }
 
+/// Tells the programs what tracefs says about the record. Where it says nothing the tracepoint cannot be attached
+/// either.
+pub(super) fn with_offsets(opener: Opener<'_>) -> Opener<'_> {
+    match tracefs::field_offset("sched", "sched_process_exec", "filename") {
+        Ok(offset) => opener.global("FILENAME", offset),
+        Err(_) => opener,
+    }
+}
+
 /// The same event with its formatted record, whose attaching needs tracefs, or with its raw arguments.
-fn ways() -> Vec<Way> {
+pub(super) fn ways() -> Vec<Way> {
     const NAME: &str = "sched_process_exec";
     vec![
         Way {
@@ -98,7 +102,7 @@ impl Source for Execs {
     }
 
     /// An exec is one event, with nothing to come after it.
-    fn pending(&self, _object: &Object) -> Result<u64> {
+    fn pending(&self, _object: &Object, _kind: event::Kind) -> Result<u64> {
         Ok(0)
     }
 
@@ -107,7 +111,7 @@ impl Source for Execs {
     }
 }
 
-fn event(record: &[u8], clock_offset: u64) -> Option<ExecEvent> {
+pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<ExecEvent> {
     let (exec, rest) = event::split::<Exec>(record)?;
     let (filename, rest) = rest.split_at_checked(exec.filename_len as usize)?;
     let args = rest.get(..exec.args_len as usize)?;

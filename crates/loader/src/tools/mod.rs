@@ -1,6 +1,7 @@
 //! The tools: each opens its object, chooses its hooks and becomes a [`crate::session::Session`].
 
 pub mod count;
+pub mod dashboard;
 pub mod exec;
 mod only;
 pub mod open;

@@ -41,15 +41,8 @@ pub fn attach(options: &Options) -> Result<Session> {
     let filter = options.only.filter()?;
     privilege::require("tracing system calls", privilege::TRACING)?;
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Open>() + PATH_LEN)?;
-    let mut opener = Opener::new(objects::OPEN).global("FILTER", filter).max_entries("EVENTS", buffer);
-    // Where tracefs is not to be read this way cannot be attached either.
-    if let Ok(offset) = tracefs::field_offset("syscalls", "sys_exit_openat", "ret") {
-        opener = opener.global("SYS_EXIT_RET", offset);
-    }
-    if let Ok(offset) = tracefs::field_offset("syscalls", "sys_enter_openat", "dfd") {
-        opener = opener.global("SYS_ENTER_ARGS", offset);
-    }
-    let mut object = opener.open()?;
+    let opener = Opener::new(objects::OPEN).global("FILTER", filter).max_entries("EVENTS", buffer);
+    let mut object = with_offsets(opener).open()?;
     let hooked = hooks::attach(&mut object, "open", &ways(), options.hook)?;
     let opens = Opens { ring: object.take_ring("EVENTS")?, clock_offset: clock_offset()? };
     let attached = Attached {
@@ -63,10 +56,22 @@ pub fn attach(options: &Options) -> Result<Session> {
     Session::start(object, Tool::Source(Box::new(opens)), attached)
 }
 
+/// Tells the programs what tracefs says about the records of system calls. Where it says nothing their tracepoints
+/// cannot be attached either.
+pub(super) fn with_offsets(mut opener: Opener<'_>) -> Opener<'_> {
+    if let Ok(offset) = tracefs::field_offset("syscalls", "sys_exit_openat", "ret") {
+        opener = opener.global("SYS_EXIT_RET", offset);
+    }
+    if let Ok(offset) = tracefs::field_offset("syscalls", "sys_enter_openat", "dfd") {
+        opener = opener.global("SYS_ENTER_ARGS", offset);
+    }
+    opener
+}
+
 /// The ways in the order of preference. The trampoline at the return has the arguments too, so nothing has to be
 /// remembered; the others remember the call at its entry. After a kprobe the return comes from a raw tracepoint: a
 /// kretprobe would lose returns while many calls are blocked.
-fn ways() -> Vec<Way> {
+pub(super) fn ways() -> Vec<Way> {
     const OPEN: &str = "do_sys_openat2";
     const IN_FUNCTION: &[&str] = &["io_uring", "invalid_how"];
     let way = |kind, programs, blind_to| Way { kind, programs, blind_to };
@@ -109,8 +114,8 @@ impl Source for Opens {
         }
     }
 
-    fn pending(&self, object: &Object) -> Result<u64> {
-        Ok(object.hash_map::<u32, Call>("CALLS")?.len() as u64)
+    fn pending(&self, object: &Object, kind: event::Kind) -> Result<u64> {
+        pending(object, kind)
     }
 
     fn fds(&self) -> Vec<BorrowedFd<'_>> {
@@ -118,7 +123,16 @@ impl Source for Opens {
     }
 }
 
-fn event(record: &[u8], clock_offset: u64) -> Option<OpenEvent> {
+/// Opens that have not returned.
+pub(super) fn pending(object: &Object, kind: event::Kind) -> Result<u64> {
+    match kind {
+        event::Kind::Open => Ok(object.hash_map::<u32, Call>("CALLS")?.len() as u64),
+        // An exec is one event, with nothing to come after it.
+        event::Kind::Exec => Ok(0),
+    }
+}
+
+pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<OpenEvent> {
     let (open, rest) = event::split::<Open>(record)?;
     let path = rest.get(..open.path_len as usize)?;
     let header = &open.header;

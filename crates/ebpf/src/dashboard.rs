@@ -1,0 +1,21 @@
+//! Opened files and executed programs, as one stream through one ring buffer.
+#![no_std]
+#![no_main]
+
+mod execs;
+mod filter;
+mod opens;
+mod syscall;
+
+use aya_ebpf::{EbpfContext, btf_maps::RingBuf, macros::btf_map};
+use ebpflab_common::event::Header;
+
+/// The size is set by the loader. What follows a header depends on its kind.
+#[btf_map]
+static EVENTS: RingBuf<Header, 4096> = RingBuf::new();
+
+/// Writes a record; false if there is no room.
+#[inline(always)]
+fn output(_ctx: &impl EbpfContext, record: &[u8]) -> bool {
+    EVENTS.output_untyped::<[u8]>(record, 0).is_ok()
+}

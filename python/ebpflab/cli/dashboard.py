@@ -1,0 +1,56 @@
+"""`ebpflab dashboard`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+from ebpflab.cli import options
+from ebpflab.cli.run import Options, Output, events, run
+
+if TYPE_CHECKING:
+    from ebpflab.session import EventSession
+
+
+def command(
+    pid: options.Pid = None,
+    tid: options.Tid = None,
+    uid: options.Uid = None,
+    name: options.Name = None,
+    hook: options.Hook = None,
+    buffer: options.Buffer = None,
+    duration: options.Duration = None,
+    limit: options.Limit = None,
+    timestamp: options.Timestamp = False,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    fail_on_loss: options.FailOnLoss = False,
+) -> None:
+    """Watch opened files and executed programs on a live screen; in a pipe, or with --json, as a plain stream."""
+    from ebpflab import views  # noqa: PLC0415  so that --help stays quick
+    from ebpflab.tools.dashboard import activity  # noqa: PLC0415
+
+    def screen(session: EventSession[Any]) -> None:
+        from ebpflab.views.dashboard import Dashboard  # noqa: PLC0415  Textual is large
+
+        kinds = " and ".join(sorted({hook.kind for hook in session.attached.hooks}))
+        title = f"ebpflab dashboard · kernel {session.attached.kernel} · by {kinds}"
+        Dashboard(session.events(duration, limit), lambda: session.ledger, title).run()
+
+    output = events(views.activity.lines, duration, limit, timestamp=timestamp)
+    if sys.stdout.isatty() and sys.stdin.isatty():
+        output = Output(lines=output.lines, show=screen, totals=output.totals)
+    run(
+        lambda: activity(
+            pid=pid,
+            tid=tid,
+            uid=None if uid is None else int(uid),
+            name=name,
+            not_pid=os.getpid(),
+            hook=hook,
+            buffer=buffer,
+        ),
+        output,
+        Options(json, verbose, fail_on_loss),
+    )

@@ -1,0 +1,42 @@
+"""Opened files and executed programs, as one stream."""
+
+from __future__ import annotations
+
+from ebpflab import _ebpflab
+from ebpflab.records import ExecEvent, OpenEvent
+from ebpflab.session import EventSession
+from ebpflab.tools.only import only
+
+#: One of the stream's events.
+ActivityEvent = OpenEvent | ExecEvent
+
+
+class Activity(EventSession[ActivityEvent]):
+    """Opened files and executed programs, in the order in which the kernel wrote them."""
+
+
+def activity(
+    *,
+    pid: int | None = None,
+    tid: int | None = None,
+    uid: int | None = None,
+    name: str | bytes | None = None,
+    not_pid: int | None = None,
+    hook: str | None = None,
+    buffer: int | None = None,
+) -> Activity:
+    """Trace opened files and executed programs together, through one ring buffer.
+
+    `pid`, `tid`, `uid` and `name` (of the thread, at most 15 bytes) keep only what meets them, `not_pid` leaves one
+    process out; they filter in the kernel. `hook` forces the hook for opens: `fentry`, `kprobe`, `raw_tracepoint` or
+    `tracepoint`. `buffer` is the size of the ring buffer in bytes (4 MiB), rounded up to a power of two; what does not
+    fit is `ledger.dropped`. `stop().ledgers` has a ledger for each kind.
+
+    Raises:
+        NotSupportedError: This kernel has none of the hooks, or not the one asked for.
+        PrivilegeError: CAP_BPF and CAP_PERFMON are needed.
+        ValueError: There is no such hook, or an argument is out of its range.
+
+    """
+    keep = only(pid=pid, tid=tid, uid=uid, name=name, not_pid=not_pid, failed=False)
+    return Activity(_ebpflab.attach_dashboard(keep, hook, buffer))
