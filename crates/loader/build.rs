@@ -11,7 +11,7 @@ use std::{
     process::{Command, exit},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use aya_build::{Package, Toolchain};
 use object::build::elf::{Builder, SectionData};
 use sha2::{Digest as _, Sha256};
@@ -25,7 +25,7 @@ const HELP: &str = "run scripts/setup (once) and cargo build-ebpf";
 
 fn main() {
     if let Err(error) = run() {
-        println!("cargo::error=BPF objects: {error:#}");
+        println!("cargo::error=BPF objects: {error:#}; {HELP}");
         exit(1);
     }
 }
@@ -51,7 +51,7 @@ fn run() -> Result<()> {
         Ok(other) if !other.is_empty() => bail!("EBPFLAB_BPF={other} means nothing; it is prebuilt, build or refresh"),
         _ => {
             if let Err(stale) = embed_prebuilt(&sources, &arch, &out) {
-                let toolchain = find_toolchain().map_err(|missing| stale.context(missing))?;
+                let toolchain = find_toolchain().map_err(|missing| anyhow!("{stale:#}; {missing}"))?;
                 build(&toolchain, &arch, &out)?;
             }
         }
@@ -62,16 +62,16 @@ fn run() -> Result<()> {
 /// Copies the committed objects to `OUT_DIR`, if they were built from these sources and are whole.
 fn embed_prebuilt(sources: &str, arch: &str, out: &Path) -> Result<()> {
     let manifest: BTreeMap<String, String> =
-        toml::from_str(&fs::read_to_string(MANIFEST).with_context(|| format!("cannot read {MANIFEST}; {HELP}"))?)?;
+        toml::from_str(&fs::read_to_string(MANIFEST).with_context(|| format!("cannot read {MANIFEST}"))?)?;
     if manifest.get("sources").map(String::as_str) != Some(sources) {
-        bail!("the committed ones are older than their sources; {HELP}");
+        bail!("the committed ones are older than their sources");
     }
     for name in OBJECTS {
         let file = object_name(arch, name);
         let path = Path::new("bpf").join(&file);
-        let object = fs::read(&path).with_context(|| format!("cannot read {}; {HELP}", path.display()))?;
+        let object = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         if manifest.get(&file) != Some(&hex(&Sha256::digest(&object))) {
-            bail!("{} is not the one that was built; {HELP}", path.display());
+            bail!("{} is not the one that was built", path.display());
         }
         fs::write(out.join(format!("{name}.o")), object)?;
     }
@@ -180,7 +180,7 @@ impl std::fmt::Display for BpfToolchain {
 /// `debian-bpf` (what scripts/setup links on Debian) before nightly with rust-src.
 fn find_toolchain() -> Result<BpfToolchain> {
     let linker = first_line(Command::new("bpf-linker").arg("--version"));
-    let linker = linker.with_context(|| format!("there is no bpf-linker here; {HELP}"))?;
+    let linker = linker.context("there is no bpf-linker here")?;
     for (name, bootstrap) in [("debian-bpf", true), ("nightly", false)] {
         let run = |args: &[&str]| first_line(Command::new("rustup").args(["run", name]).args(args));
         let Some(rustc) = run(&["rustc", "--version"]) else { continue };
@@ -189,7 +189,7 @@ fn find_toolchain() -> Result<BpfToolchain> {
             return Ok(BpfToolchain { name: name.to_owned(), bootstrap, rustc, linker });
         }
     }
-    bail!("there is no Rust toolchain here that builds for BPF; {HELP}")
+    bail!("there is no Rust toolchain here that builds for BPF")
 }
 
 fn first_line(command: &mut Command) -> Option<String> {

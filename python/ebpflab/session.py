@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -23,12 +22,19 @@ Event = TypeVar("Event")
 _NO_LIMIT = 2**64 - 1
 
 
+def _check_positive(**arguments: float | None) -> None:
+    for name, value in arguments.items():
+        if value is not None and not 0 < value < float("inf"):
+            raise ValueError(f"{name} must be more than 0 and finite, not {value}")
+
+
 class Session:
     """A tool that is attached to the kernel.
 
     Made by the functions of this package, such as `ebpflab.xdp`. It is attached when it is made and detached by
     `close`, at the end of a `with` block, or when it is forgotten; nothing of it outlives the process. It may be
-    used from several threads: stopping it in one ends the waits of the others.
+    used from several threads: stopping it in one ends the waits of the others. A process that inherits it by fork
+    can only forget it.
     """
 
     def __init__(self, native: _ebpflab.Session) -> None:
@@ -62,7 +68,10 @@ class Session:
         return f"<ebpflab {self.attached.command} on {hooks}, {state}, seen {self.ledger.seen}>"
 
     def fileno(self) -> int:
-        """Return a file descriptor that is readable once there is something to do."""
+        """Return a file descriptor that is readable while events wait, and once the session is stopped.
+
+        Take events until none is left when it is: a perf buffer (`execs`) tells of those in it only once.
+        """
         return self._native.fileno()
 
     @property
@@ -142,6 +151,7 @@ class CountSession(Session, Generic[Counts]):
 
     def _ticks(self, interval: float, duration: float | None) -> Iterator[None]:
         """Wait for each of the moments at which `readings` reads."""
+        _check_positive(interval=interval, duration=duration)
         start = time.monotonic()
         end = float("inf") if duration is None else start + duration
         number = 0
@@ -170,21 +180,33 @@ class EventSession(Session, Generic[Event]):
 
     def events(self, duration: float | None = None, limit: int | None = None) -> Iterator[Event]:
         """Yield events for `duration` seconds, or `limit` of them, or until the session is stopped."""
-        timer = None if duration is None else threading.Timer(duration, self._native.stop)
-        if timer:
-            timer.daemon = True
-            timer.start()
-        try:
+        _check_positive(duration=duration, limit=limit)
+        if duration is None:
             yield from islice(self, limit)
-        finally:
-            if timer:
-                timer.cancel()
+            return
+        end = time.monotonic() + duration
+        for _ in range(_NO_LIMIT if limit is None else limit):
+            event = None
+            while event is None:
+                # Looked at before the events: a stop takes the last of them out of the buffer first.
+                stopped = self.stopped
+                event = self._native.next_waiting()
+                if event is None and (stopped or not self._native.wait(max(0.0, end - time.monotonic()))):
+                    return
+            yield event
+            if time.monotonic() >= end:
+                return
+
+    def read(self) -> list[Event]:
+        """Return the events that wait, without waiting for more."""
+        return list(iter(self._native.next_waiting, None))
 
     def json_lines(self, duration: float | None = None, limit: int | None = None) -> Iterator[bytes]:
         """Yield the run as JSON lines (docs/json.md), many at once: `attached`, events, `summary`, which ends it.
 
         It ends after `duration` seconds, `limit` events, or when the session is stopped.
         """
+        _check_positive(duration=duration, limit=limit)
         yield self._native.attached_json()
         end = None if duration is None else time.monotonic() + duration
         left = _NO_LIMIT if limit is None else limit

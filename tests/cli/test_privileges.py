@@ -27,9 +27,11 @@ def test_the_privileges_are_dropped() -> None:
     ("command", "missing"),
     [
         (("count",), "CAP_BPF and CAP_PERFMON;"),
+        (("exec",), "CAP_BPF and CAP_PERFMON;"),
+        (("open",), "CAP_BPF and CAP_PERFMON;"),
         (("xdp", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
     ],
-    ids=["count", "xdp"],
+    ids=["count", "exec", "open", "xdp"],
 )
 def test_missing_capabilities_are_named(
     run: Run, command: tuple[str, ...], missing: str, json: tuple[str, ...]

@@ -9,23 +9,49 @@ import pytest
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
-COMMANDS = (["xdp", "--iface", "lo"], ["count"])
+COUNTERS = (["xdp", "--iface", "lo"], ["count"])
+SOURCES = (["open"], ["exec"])
 #: Arguments that are wrong for every command, and a word that the sentence must have.
 WRONG_FOR_ALL = (
     (["-d", "-1"], "--duration"),
     (["-d", "0"], "--duration"),
     (["-d", "soon"], "--duration"),
     (["-d", "nan"], "--duration"),
-    (["-i", "0"], "--interval"),
-    (["-i", "-1"], "--interval"),
-    (["-i", "nan"], "--interval"),
-    (["-i", "inf"], "--interval"),
     (["--nope"], "--nope"),
     (["-d"], "-d"),
     (["surplus"], "surplus"),
 )
+WRONG_FOR_COUNTERS = (
+    (["-i", "0"], "--interval"),
+    (["-i", "-1"], "--interval"),
+    (["-i", "nan"], "--interval"),
+    (["-i", "inf"], "--interval"),
+    # There are no events.
+    (["--limit", "1"], "--limit"),
+    (["--buffer", "1"], "--buffer"),
+    (["-T"], "-T"),
+)
+WRONG_FOR_SOURCES = (
+    (["--buffer", "0"], "--buffer"),
+    (["--buffer", "-1"], "--buffer"),
+    (["--buffer", "2147483649"], "--buffer"),
+    (["--buffer", "1M"], "--buffer"),
+    (["--limit", "0"], "--limit"),
+    (["--limit", "-1"], "--limit"),
+    # There are no readings.
+    (["-i", "1"], "-i"),
+    (["--max-entries", "1"], "--max-entries"),
+    (["--iface", "lo"], "--iface"),
+    (["-p", "0"], "--pid"),
+    (["-t", "0"], "--tid"),
+    (["-u", "no-such-user"], "no-such-user"),
+    (["-n", "sixteen-bytes-xx"], "--name"),
+    (["--hook", "uprobe"], "uprobe"),
+)
 WRONG = [
-    *((command + arguments, word) for command in COMMANDS for arguments, word in WRONG_FOR_ALL),
+    *((command + arguments, word) for command in (*COUNTERS, *SOURCES) for arguments, word in WRONG_FOR_ALL),
+    *((command + arguments, word) for command in COUNTERS for arguments, word in WRONG_FOR_COUNTERS),
+    *((command + arguments, word) for command in SOURCES for arguments, word in WRONG_FOR_SOURCES),
     (["--nope"], "--nope"),
     (["nope"], "nope"),
     (["xdp"], "--iface"),
@@ -46,6 +72,10 @@ WRONG = [
     (["count", "-p", "self"], "--pid"),
     (["count", "-t", "-5"], "--tid"),
     (["count", "--max-entries", "0"], "--max-entries"),
+    (["exec", "--hook", "kprobe"], "kprobe"),
+    (["exec", "--hook", "fentry"], "fentry"),
+    # An exec that fails is none.
+    (["exec", "-x"], "-x"),
 ]
 
 

@@ -64,6 +64,14 @@ def opener() -> Iterator[lab.Opener]:
 
 
 @pytest.fixture
+def runner() -> Iterator[lab.Runner]:
+    """A process that executes programs when told to."""
+    workload = lab.Runner()
+    yield workload
+    workload.close()
+
+
+@pytest.fixture
 def loopback() -> Iterator[str]:
     """A network namespace whose lo is up, and where nobody else sends anything."""
     with lab.namespace("lo") as name:

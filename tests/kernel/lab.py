@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import ctypes
 import json
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -16,13 +18,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import pytest
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from typing_extensions import Self
 
 EBPFLAB = (sys.executable, "-m", "ebpflab")
-OPENER = Path(__file__).parent.parent / "workloads" / "opener.py"
+WORKLOADS = Path(__file__).parent.parent / "workloads"
+HOOKS = ("fentry", "kprobe", "raw_tracepoint", "tracepoint")
+# `unshare` makes tracefs visible to the tool alone: the tests need it mounted nowhere, and leave it mounted nowhere.
+WITH_TRACEFS = (
+    *("unshare", "--mount", "--propagation", "private", "sh", "-c"),
+    'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"',
+    "sh",
+)
+# The same with an empty folder in its place.
+WITHOUT_TRACEFS = (
+    *("unshare", "--mount", "--propagation", "private", "sh", "-c"),
+    'mount -t tmpfs none /sys/kernel/tracing && mount -t tmpfs none /sys/kernel/debug && exec "$@"',
+    "sh",
+)
 CLONE_NEWNET = 0x4000_0000
 
 Result = TypeVar("Result")
@@ -36,6 +53,13 @@ class Ended:
     status: int
     records: list[Record]
     stderr: str
+
+    @property
+    def events(self) -> list[Record]:
+        """What is neither the first nor the last line."""
+        assert [record["type"] for record in self.records[:1]] == ["attached"], self.stderr
+        assert self.summary
+        return self.records[1:-1]
 
     @property
     def summary(self) -> Record:
@@ -59,6 +83,7 @@ class Tool:
 
     def __init__(self, *arguments: str, wrapper: tuple[str, ...] = ()) -> None:
         """Start it, through a wrapper that must `exec` it, so that signals reach it."""
+        self.name = arguments[0]
         command = [*wrapper, *EBPFLAB, *arguments, "--json"]
         self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         assert self.process.stdout
@@ -73,6 +98,12 @@ class Tool:
         assert line.endswith("\n"), "a line is never cut"
         self._records.append(json.loads(line))
         return self._records[-1]
+
+    def first_line(self) -> Record | None:
+        """Wait for the first line; None if there is none at all."""
+        line = self._out.readline()
+        self._records += [json.loads(line)] if line else []
+        return self._records[0] if line else None
 
     def attached(self) -> Self:
         """Wait until it counts."""
@@ -90,10 +121,57 @@ class Tool:
         self._records += [json.loads(line) for line in self._out]
         return Ended(self.process.wait(), self._records, self._err.read())
 
+    @contextlib.contextmanager
+    def counted(self) -> Iterator[Callable[[], tuple[Ended, int]]]:
+        """Count events instead of keeping them, from now on: there may be a million.
+
+        What it gives stops the tool, and returns the run without its events, and how many there were.
+        """
+        event = f'{{"type":"{self.name}",'
+
+        def read() -> int:
+            events = 0
+            for line in self._out:
+                if line.startswith(event):
+                    events += 1
+                else:
+                    self._records.append(json.loads(line))
+            return events
+
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(read)
+
+            def end() -> tuple[Ended, int]:
+                self.process.send_signal(signal.SIGINT)
+                events = reading.result()
+                return self.ended(), events
+
+            try:
+                yield end
+            finally:
+                self.process.kill()
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Keep it from running."""
+        self.process.send_signal(signal.SIGSTOP)
+        _, status = os.waitpid(self.process.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+        try:
+            yield
+        finally:
+            self.process.send_signal(signal.SIGCONT)
+
     def stop(self, number: signal.Signals = signal.SIGINT) -> Ended:
         """End it as Ctrl-C does."""
         self.process.send_signal(number)
         return self.ended()
+
+    def kill(self) -> Ended:
+        """Kill it. A line that it was in the midst of writing, as it is where the pipe is full, is left out."""
+        self.process.kill()
+        self._records += [json.loads(line) for line in self._out if line.endswith("\n")]
+        return Ended(self.process.wait(), self._records, self._err.read())
 
     def close(self) -> None:
         """Leave nothing running, whatever a test did."""
@@ -103,14 +181,18 @@ class Tool:
         self._err.close()
 
 
-class Opener:
-    """A process that opens files when told to (tests/workloads/opener.py)."""
+class Workload:
+    """A process of tests/workloads that does what it is told to."""
+
+    script: str
 
     def __init__(self) -> None:
         """Start it and wait until it is ready."""
-        # -ISE: nothing of this environment, so that it is small.
         self._folder = tempfile.TemporaryDirectory(prefix="ebpflab-")
-        command = [sys.executable, "-ISE", str(OPENER), self._folder.name]
+        #: Its own, where its files are.
+        self.folder = self._folder.name
+        # -ISE: nothing of this environment, so that it is small.
+        command = [sys.executable, "-ISE", str(WORKLOADS / self.script), self.folder]
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._answer() == "ready"
 
@@ -119,7 +201,7 @@ class Opener:
         """Its process id."""
         return self.process.pid
 
-    def do(self, command: str, argument: object) -> Any:  # noqa: ANN401  each command has its own answer
+    def do(self, command: str, argument: object = None) -> Any:  # noqa: ANN401  each command has its own answer
         """Have a command done, and return its answer."""
         assert self.process.stdin
         self.process.stdin.write(json.dumps([command, argument]) + "\n")
@@ -138,6 +220,73 @@ class Opener:
         self.process.stdout.close()
         assert self.process.wait() == 0
         self._folder.cleanup()
+
+
+class Opener(Workload):
+    """Opens files when told to."""
+
+    script = "opener.py"
+
+
+class Runner(Workload):
+    """Executes programs when told to."""
+
+    script = "runner.py"
+
+
+def raw(record: Record, field: str) -> bytes | None:
+    """Return the bytes of a text in a record; None for null."""
+    if f"{field}_bytes" in record:
+        return base64.b64decode(record[f"{field}_bytes"], validate=True)
+    text: str | None = record[field]
+    return None if text is None else text.encode()
+
+
+def raw_list(record: Record, field: str) -> list[bytes]:
+    """Return the bytes of a list of texts in a record."""
+    if f"{field}_bytes" in record:
+        return [base64.b64decode(text, validate=True) for text in record[f"{field}_bytes"]]
+    return [text.encode() for text in record[field]]
+
+
+def cgroup_id(pid: int) -> int | None:
+    """Return the id of a process's cgroup, where the v2 hierarchy is mounted at its usual place."""
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        if line.startswith("0::") and Path("/sys/fs/cgroup/cgroup.controllers").exists():
+            return Path("/sys/fs/cgroup", line.removeprefix("0::/")).stat().st_ino
+    return None
+
+
+def ia32_emulation() -> bool:
+    """Whether `int 0x80` works: the kernel says so by the limits that it keeps for such programs."""
+    return platform.machine() == "x86_64" and Path("/proc/sys/abi/vsyscall32").exists()
+
+
+def probe(hook: str) -> str | None:
+    """Return why this kernel cannot do a hook, found in another way than the tool does."""
+    lockdown = Path("/sys/kernel/security/lockdown")
+    if hook == "kprobe" and not Path("/sys/bus/event_source/devices/kprobe").exists():
+        return "the kernel has no kprobes"
+    if hook == "fentry" and not Path("/sys/kernel/btf/vmlinux").exists():
+        return "the kernel has no BTF"
+    if hook == "fentry" and not (lockdown.exists() and "[none]" in lockdown.read_text()):
+        return "the kernel is locked down, or does not tell"
+    return None
+
+
+def skip_unless_able(tool: Tool, hook: str) -> None:
+    """Wait until it counts. Skip where a probe agrees that the kernel cannot do it; all else is a failure."""
+    line = tool.first_line()
+    if line:
+        assert line["hooks"]
+        return
+    ended = tool.ended()
+    assert ended.status == 77
+    assert ended.stderr.startswith(f"ebpflab: {tool.name} by {hook} cannot work here: ")
+    assert ended.stderr.count("\n") == 1
+    reason = probe(hook)
+    assert reason, ended.stderr
+    pytest.skip(reason)
 
 
 def ip(*arguments: str) -> None:

@@ -37,7 +37,7 @@ def build() -> list[ActivityEvent]:
         events.append(_exec(len(events), pid, "cc1", ("cc1", "-O2", "-o", f"job {job}.o", f"job{job}.c")))
         for number in range(11):
             path = LIBRARIES[number] if number < len(LIBRARIES) else f"/usr/include/header{number}.h"
-            missing = number == 2  # noqa: PLR2004  there is no locale
+            missing = number == 2
             events.append(_open(len(events), pid, "cc1", path, -2 if missing else 3))
         events += [_open(len(events), 4000, "make", f"job{job}.c") for _ in range(3)]
     return events

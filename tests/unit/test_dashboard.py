@@ -6,12 +6,15 @@ import asyncio
 import html
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
 from ebpflab.views import dashboard
 from ebpflab.views.dashboard import Model
 
 from tests.unit.dashboard_example import Example, build, screenshot
+
+if TYPE_CHECKING:
+    import pytest
 
 PICTURE = Path(__file__).parents[2] / "docs" / "dashboard.svg"
 
@@ -68,7 +71,16 @@ def test_sort_goes_through_the_orders() -> None:
 
 
 def test_help_says_what_the_keys_do() -> None:
-    assert "counting goes on" in shown("question_mark")[0]
+    async def run() -> list[str]:
+        app = Example(build())
+        async with app.run_test() as pilot:
+            await pilot.press("question_mark")
+            await pilot.pause()
+            messages = [notification.message for notification in app._notifications]  # noqa: SLF001
+            app.done.set()
+        return messages
+
+    assert asyncio.run(run()) == [Example.HELP]
 
 
 def test_quit_leaves() -> None:

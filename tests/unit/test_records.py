@@ -8,7 +8,18 @@ from typing import Any
 
 import pytest
 from ebpflab import _ebpflab, records
-from ebpflab.records import Attached, ExecEvent, Hook, Ledger, Mode, OpenEvent, PacketCount, PidCount, Reading, Summary
+from ebpflab.records import (
+    Attached,
+    ExecEvent,
+    Hook,
+    Ledger,
+    Mode,
+    OpenEvent,
+    PacketCount,
+    PidCount,
+    Reading,
+    Summary,
+)
 
 #: What has no class of its name in Python, and what stands for it.
 STAND_INS = {
@@ -36,13 +47,43 @@ LEDGER = Ledger(
     shown=5,
 )
 HOOK = Hook("count_sys_enter", "raw_tracepoint", "sys_enter", "first choice")
+OPEN = OpenEvent(
+    time=1_700_000_000_000_000_000,
+    cpu=1,
+    pid=7,
+    tid=8,
+    uid=1000,
+    gid=100,
+    comm="caf\udce9",
+    cgroup=42,
+    path="/tmp/caf\udce9",  # noqa: S108  nothing is written there
+    path_truncated=False,
+    dirfd=-100,
+    flags=0,
+    mode=0,
+    ret=-2,
+)
+EXEC = ExecEvent(
+    time=1_700_000_000_000_000_000,
+    cpu=1,
+    pid=7,
+    ppid=6,
+    uid=1000,
+    gid=100,
+    comm="ls",
+    cgroup=42,
+    filename="/bin/ls",
+    argv=("ls", "-l", "caf\udce9"),
+    argv_truncated=False,
+)
 EXAMPLES = [
+    OPEN,
+    EXEC,
+    replace(EXEC, filename=None, argv=None),
     HOOK,
     Mode("auto", "skb"),
     Attached("count", (HOOK,), ("io_uring",), None, "6.18.0", None),
-    ExecEvent(1, 0, 7, 1, 0, 0, "ls", 1, "/bin/ls", ("ls", "-l"), argv_truncated=False),
     LEDGER,
-    OpenEvent(1, 0, 7, 7, 0, 0, "ls", 1, "/etc", path_truncated=False, dirfd=-100, flags=0, mode=0, ret=3),
     PacketCount(1, 98),
     PidCount(1, "init", 7, 0.5),
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
@@ -105,6 +146,44 @@ def test_records_match_patterns() -> None:
             assert pid == 7
         case _:
             pytest.fail("the pattern does not match")
+
+
+def test_opens_match_patterns() -> None:
+    match OPEN:
+        case OpenEvent(path=str(path), ret=ret) if ret < 0:
+            assert (path, ret) == (OPEN.path, -2)
+        case _:
+            pytest.fail("the pattern does not match")
+
+
+def test_execs_match_patterns() -> None:
+    match EXEC:
+        case ExecEvent(pid=7, argv=["ls", *rest]):
+            assert rest == ["-l", "caf\udce9"]
+        case _:
+            pytest.fail("the pattern does not match")
+    match replace(EXEC, argv=None):
+        case ExecEvent(argv=None):
+            pass
+        case _:
+            pytest.fail("the pattern does not match")
+
+
+@pytest.mark.parametrize("event", [OPEN, EXEC], ids=lambda event: type(event).__name__)
+def test_events_become_dicts(event: OpenEvent | ExecEvent) -> None:
+    told = event.to_dict()
+    assert list(told) == field_names(event)
+    assert type(event)(**told) == event
+    # A dict of its own: the record stays as it is.
+    told["pid"] = 0
+    assert event.pid == 7
+
+
+@pytest.mark.parametrize("event", [OPEN, EXEC], ids=lambda event: type(event).__name__)
+def test_events_are_hashed_and_compared(event: OpenEvent | ExecEvent) -> None:
+    assert len({event, replace(event), replace(event, time=1)}) == 2
+    assert replace(event, cpu=0) != event
+    assert type(event).__name__ in repr(event)
 
 
 def test_a_ledger_adds_up_or_does_not() -> None:

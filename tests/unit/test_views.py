@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from ebpflab.records import Ledger, PacketCount, PidCount, Reading, Summary
+from ebpflab.records import ExecEvent, Ledger, OpenEvent, PacketCount, PidCount, Reading, Summary
 from ebpflab.views import count, live, xdp
-from ebpflab.views.table import printable
+from ebpflab.views import exec as execs
+from ebpflab.views import open as opens
+from ebpflab.views.table import printable, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +19,60 @@ if TYPE_CHECKING:
 SECOND = 1_000_000_000
 LARGEST = 2**64 - 1
 NO_LEDGER = Ledger(*([0] * 12))
+
+
+OPEN = OpenEvent(
+    time=1_700_000_000_123_999_999,
+    cpu=0,
+    pid=4211,
+    tid=4212,
+    uid=1000,
+    gid=100,
+    comm="python",
+    cgroup=1,
+    path="/etc/passwd",
+    path_truncated=False,
+    dirfd=-100,
+    flags=0,
+    mode=0,
+    ret=3,
+)
+EXEC = ExecEvent(
+    time=1_700_000_000_007_000_000,
+    cpu=0,
+    pid=4211,
+    ppid=4210,
+    uid=1000,
+    gid=100,
+    comm="ls",
+    cgroup=1,
+    filename="/bin/ls",
+    argv=("ls", "-l"),
+    argv_truncated=False,
+)
+#: What kernel strings may hold, and how it is shown.
+NAMES = [
+    ("[kworker/0:1]", "[kworker/0:1]"),
+    ("café", "café"),
+    ("two words", "two words"),
+    ("\x1b[31mred", r"\x1b[31mred"),
+    ("a\nb\tc\r", r"a\nb\tc\r"),
+    ("\x07\x7f\x9b", r"\x07\x7f\x9b"),
+    # A byte that is no UTF-8, as os.fsdecode gives it.
+    ("caf\udce9", r"caf\udce9"),
+    # Right-to-left override would turn the rest of the line around.
+    ("\u202ecod", r"\u202ecod"),
+]
+
+
+@pytest.fixture(params=["UTC", "Asia/Kathmandu"])
+def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A local time zone."""
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield request.param
+    monkeypatch.undo()
+    time.tzset()
 
 
 def packets(tcp: int, size: int) -> dict[str, PacketCount]:
@@ -94,27 +152,106 @@ def test_numbers_of_any_size_stay_apart(module: object) -> None:
     assert text.splitlines()[1].split() == expected
 
 
-@pytest.mark.parametrize(
-    ("name", "shown"),
-    [
-        ("[kworker/0:1]", "[kworker/0:1]"),
-        ("café", "café"),
-        ("two words", "two words"),
-        ("\x1b[31mred", r"\x1b[31mred"),
-        ("a\nb\tc\r", r"a\nb\tc\r"),
-        ("\x07\x7f\x9b", r"\x07\x7f\x9b"),
-        # A byte that is no UTF-8, as os.fsdecode gives it.
-        ("caf\udce9", r"caf\udce9"),
-        # Right-to-left override would turn the rest of the line around.
-        ("\u202ecod", r"\u202ecod"),
-    ],
-)
+@pytest.mark.parametrize(("name", "shown"), NAMES)
 def test_names_cannot_harm_a_terminal(name: str, shown: str) -> None:
     assert printable(name) == shown
     (text,) = count.frames([Reading(SECOND, [PidCount(1, name, 1, 1.0)])])
     assert text.splitlines()[1].endswith(f"  {shown}")
     assert len(text.splitlines()) == 2
     text.encode()
+
+
+def test_lines_of_opens() -> None:
+    events = [
+        OPEN,
+        replace(OPEN, path="/nonexistent", ret=-2),
+        replace(OPEN, pid=4_194_304, comm="x" * 15, path="relative", ret=1_048_575),
+        replace(OPEN, path="", ret=-13),
+        replace(OPEN, path=None, ret=-14),
+        replace(OPEN, path="/" + "x" * 4_094, path_truncated=True, ret=-36),
+        # Inside the kernel only: the call is made again.
+        replace(OPEN, ret=-512),
+    ]
+    assert list(opens.lines(events)) == [
+        "    PID  COMM               RESULT  PATH",
+        "   4211  python                  3  /etc/passwd",
+        "   4211  python             ENOENT  /nonexistent",
+        "4194304  xxxxxxxxxxxxxxx   1048575  relative",
+        "   4211  python             EACCES",
+        "   4211  python             EFAULT  (not readable)",
+        "   4211  python           ENAMETOOLONG  /" + "x" * 4_094 + "...",
+        "   4211  python               -512  /etc/passwd",
+    ]
+
+
+def test_lines_of_execs() -> None:
+    events = [
+        EXEC,
+        replace(EXEC, pid=4_194_304, ppid=4_194_303, uid=2**32 - 1, comm="x" * 15),
+        replace(EXEC, argv=("sh", "-c", "echo 'a b' > $HOME", "", "*")),
+        replace(EXEC, argv=("a", "b"), argv_truncated=True),
+        replace(EXEC, argv=()),
+        replace(EXEC, argv=("",)),
+        replace(EXEC, argv=None, filename=None),
+    ]
+    assert list(execs.lines(events)) == [
+        "    PID     PPID     UID  COMM             ARGV",
+        "   4211     4210    1000  ls               ls -l",
+        "4194304  4194303  4294967295  xxxxxxxxxxxxxxx  ls -l",
+        """   4211     4210    1000  ls               sh -c 'echo '"'"'a b'"'"' > $HOME' '' '*'""",
+        "   4211     4210    1000  ls               a b ...",
+        "   4211     4210    1000  ls",
+        "   4211     4210    1000  ls               ''",
+        "   4211     4210    1000  ls               (not readable)",
+    ]
+
+
+def test_time_of_day_is_local(zone: str) -> None:
+    clock = {"UTC": "22:13:20", "Asia/Kathmandu": "03:58:20"}[zone]
+    assert time_of_day(OPEN.time) == f"{clock}.123"
+    header, line = opens.lines([OPEN], timestamp=True)
+    assert header == "TIME              PID  COMM               RESULT  PATH"
+    assert line == f"{clock}.123     4211  python                  3  /etc/passwd"
+    header, line = execs.lines([EXEC], timestamp=True)
+    assert header == "TIME              PID     PPID     UID  COMM             ARGV"
+    assert line == f"{clock}.007     4211     4210    1000  ls               ls -l"
+
+
+@pytest.mark.parametrize(("name", "shown"), NAMES)
+def test_names_in_events_cannot_harm_a_terminal(name: str, shown: str) -> None:
+    (_, path) = opens.lines([replace(OPEN, path=name)])
+    (_, comm) = opens.lines([replace(OPEN, comm=name)])
+    (_, argument) = execs.lines([replace(EXEC, argv=("ls", name))])
+    (_, program) = execs.lines([replace(EXEC, comm=name)])
+    assert path.endswith(f"  {shown}")
+    assert comm[9:].startswith(shown)
+    assert shown in argument
+    assert shown in program
+    for line in (path, comm, argument, program):
+        assert line.isprintable()
+        line.encode()
+
+
+def test_lines_come_as_events_do() -> None:
+    taken: list[int] = []
+
+    def events() -> Iterator[OpenEvent]:
+        for number in range(3):
+            taken.append(number)
+            yield OPEN
+
+    lines = opens.lines(events())
+    # The header is there before anything happens.
+    assert next(lines).endswith("PATH")
+    assert taken == []
+    next(lines)
+    assert taken == [0]
+
+
+@pytest.mark.parametrize("timestamp", [False, True])
+def test_headers_of_events_stay_under_80_columns(timestamp: bool) -> None:
+    for (header,) in (opens.lines([], timestamp=timestamp), execs.lines([], timestamp=timestamp)):
+        assert len(header) < 80 - 10
 
 
 def test_without_a_terminal_texts_follow_each_other(capsys: pytest.CaptureFixture[str]) -> None:

@@ -16,6 +16,7 @@ import threading
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD = -100
+PR_SET_PDEATHSIG = 1
 PR_SET_NAME = 15
 #: System calls that open files, by number; arm64 has no open and no creat.
 CALLS = {
@@ -26,22 +27,57 @@ CALLS = {
 FOLDER = sys.argv[1]
 FILE = os.fsencode(f"{FOLDER}/file")
 MISSING = os.fsencode(f"{FOLDER}/missing/file")
+FIFO = os.fsencode(f"{FOLDER}/fifo")
+FOLDER_FD = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY)
+#: Children that are blocked in open.
+BLOCKED: list[int] = []
 # Asked now, because asking opens a file.
 CPUS = os.cpu_count() or 1
-#: struct open_how, include/uapi/linux/openat2.h: flags, mode, resolve.
-HOW = (ctypes.c_uint64 * 3)(os.O_RDONLY, 0, 0)
+PAGE = 4096
+CHILDREN = 2
 
 
-def call(name: str, path: bytes) -> int:
-    """Make one system call; return its file descriptor or a negative errno."""
+def call(name: str, path: bytes | int, flags: int = os.O_RDONLY, mode: int = 0o600, dirfd: int = AT_FDCWD) -> int:
+    """Make one system call; return its file descriptor or a negative errno. A path may be an address."""
+    # struct open_how, include/uapi/linux/openat2.h: flags, mode, resolve. It is strict about modes without use.
+    how = (ctypes.c_uint64 * 3)(flags, mode if flags & os.O_CREAT else 0, 0)
+    where = ctypes.c_void_p(path) if isinstance(path, int) else path
+    opening, permissions, folder = ctypes.c_long(flags), ctypes.c_long(mode), ctypes.c_long(dirfd)
     arguments = {
-        "open": (path, ctypes.c_long(os.O_RDONLY)),
-        "creat": (path, ctypes.c_long(0o600)),
-        "openat": (ctypes.c_long(AT_FDCWD), path, ctypes.c_long(os.O_RDONLY)),
-        "openat2": (ctypes.c_long(AT_FDCWD), path, HOW, ctypes.c_long(ctypes.sizeof(HOW))),
+        "open": (where, opening, permissions),
+        "creat": (where, permissions),
+        "openat": (folder, where, opening, permissions),
+        "openat2": (folder, where, how, ctypes.c_long(ctypes.sizeof(how))),
     }[name]
     fd = int(LIBC.syscall(ctypes.c_long(CALLS[name]), *arguments))
     return fd if fd >= 0 else -ctypes.get_errno()
+
+
+def syscalls(asked: list[tuple[str, str | int, int, int, int]]) -> list[int]:
+    """Make calls of which all is told (`call`), and return their results."""
+    results = []
+    for name, path, flags, mode, dirfd in asked:
+        results.append(call(name, path if isinstance(path, int) else os.fsencode(path), flags, mode, dirfd))
+        if results[-1] >= 0:
+            os.close(results[-1])
+    return results
+
+
+def folder(_: None) -> int:
+    """Return a file descriptor of the folder."""
+    return FOLDER_FD
+
+
+def edge(closed: bool) -> list[int]:
+    """Open a file by a path that ends with its page, before one that cannot be read; with its closing NUL or not."""
+    path = FILE + b"\0" * closed
+    LIBC.mmap.restype = ctypes.c_void_p
+    prot_read_write, map_private_anonymous = 3, 0x22
+    pages = LIBC.mmap(None, 2 * PAGE, prot_read_write, map_private_anonymous, -1, 0)
+    LIBC.mprotect(ctypes.c_void_p(pages + PAGE), PAGE, 0)
+    address = pages + PAGE - len(path)
+    ctypes.memmove(address, path, len(path))
+    return [call(name, address) for name in CALLS]
 
 
 def calls(number: int) -> int:
@@ -99,6 +135,46 @@ def forks(number: int) -> int:
     return number
 
 
+def floods(number: int) -> int:
+    """Open a file that many times in each of two children; return how many opens that were."""
+    children = []
+    for _ in range(CHILDREN):
+        child = os.fork()
+        if child == 0:
+            opens(number)
+            os._exit(0)
+        children.append(child)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * CHILDREN
+    return number * CHILDREN
+
+
+def block(number: int) -> list[int]:
+    """Fork that many children that open a FIFO, which blocks; return their ids."""
+    os.mkfifo(FIFO)
+    for _ in range(number):
+        child = os.fork()
+        if child == 0:
+            LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            os.open(FIFO, os.O_RDONLY)
+            os._exit(0)
+        BLOCKED.append(child)
+    return BLOCKED
+
+
+def release(kill: bool) -> None:
+    """Open the other end of the FIFO, or kill the children; return when they are gone."""
+    if kill:
+        for child in BLOCKED:
+            os.kill(child, signal.SIGKILL)
+        fd = -1
+    else:
+        fd = os.open(FIFO, os.O_RDWR)
+    while BLOCKED:
+        os.waitpid(BLOCKED.pop(), 0)
+    if fd >= 0:
+        os.close(fd)
+
+
 def name(text: str) -> str:
     """Give this thread and its children a name."""
     LIBC.prctl(PR_SET_NAME, os.fsencode(text))
@@ -125,22 +201,33 @@ def compat(number: int) -> int:
     prot_all, map_private_anonymous_32bit = 7, 0x62
     LIBC.mmap.restype = ctypes.c_void_p
     page = LIBC.mmap(None, 4096, prot_all, map_private_anonymous_32bit, -1, 0)
-    # push rbx; mov eax, edi; mov ebx, esi; mov ecx, edx; mov edx, 0; int 0x80; pop rbx; ret
-    code = bytes.fromhex("53 89f8 89f3 89d1 ba00000000 cd80 5b c3")
+    # push rbx; mov eax, edi; mov ebx, esi; xchg ecx, edx; mov esi, r8d; int 0x80; pop rbx; ret
+    code = bytes.fromhex("53 89f8 89f3 87d1 4489c6 cd80 5b c3")
     ctypes.memmove(page, code, len(code))
-    path = page + 1024
+    path, how = page + 1024, page + 2048
     ctypes.memmove(path, FILE + b"\0", len(FILE) + 1)
-    int80 = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint] * 3)(page)
-    # open(path, O_RDONLY), creat(path, 0), openat(AT_FDCWD, path); and readlink, which has the native number of creat.
+    ctypes.memmove(how, (ctypes.c_uint64 * 3)(os.O_RDWR, 0, 0), 24)
+    int80 = ctypes.CFUNCTYPE(ctypes.c_int, *[ctypes.c_uint] * 5)(page)
+    # open, creat, openat, openat2; and readlink, which has the native number of creat.
+    called = (
+        (5, path, os.O_RDONLY, 0, 0),
+        (8, path, 0o640, 0, 0),
+        (295, AT_FDCWD, path, os.O_WRONLY, 0),
+        (437, AT_FDCWD, path, how, 24),
+    )
     for _ in range(number):
-        for arguments in ((5, path, os.O_RDONLY), (8, path, 0), (295, AT_FDCWD, path)):
+        for arguments in called:
             os.close(int80(*arguments))
-        int80(85, path, 0)
-    return 3 * number
+        int80(85, path, 0, 0, 0)
+    return number * len(called)
 
 
 COMMANDS = {
-    function.__name__: function for function in (calls, fails, opens, threads, forks, name, uid, others, compat)
+    function.__name__: function
+    for function in (
+        *(block, calls, compat, edge, fails, floods, folder, forks, name, opens, others, release, syscalls),
+        *(threads, uid),
+    )
 }
 
 

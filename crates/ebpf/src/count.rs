@@ -126,7 +126,7 @@ fn count_tp_enter(_ctx: TracePointContext) -> u32 {
 #[tracepoint(category = "syscalls", name = "sys_exit_openat")]
 fn count_tp_exit(ctx: TracePointContext) -> u32 {
     if enabled() {
-        let _ = tp_ret(&ctx).and_then(|ret| count(Some(ret)));
+        let _ = count(Some(tp_ret(&ctx).unwrap_or(0)));
     }
     0
 }

@@ -40,7 +40,7 @@ struct Record {
 #[btf_map]
 static EXEC_SCRATCH: PerCpuArray<Record, 1> = PerCpuArray::new();
 
-/// Books an exec and writes its record. `filename` is a kernel address.
+/// Books an exec and writes its record. `filename` is a kernel address; null where it is not known.
 #[inline(always)]
 fn emit(ctx: &impl EbpfContext, filename: *const u8) -> Option<()> {
     let ledger = ledger_of(Kind::Exec)?;
@@ -135,7 +135,7 @@ fn raw_filename(ctx: &RawTracePointContext) -> Option<*const u8> {
 #[tracepoint(category = "sched", name = "sched_process_exec")]
 fn exec_tp(ctx: TracePointContext) -> u32 {
     if enabled() {
-        let _ = tp_filename(&ctx).and_then(|filename| emit(&ctx, filename));
+        let _ = emit(&ctx, tp_filename(&ctx).unwrap_or(core::ptr::null()));
     }
     0
 }
@@ -143,7 +143,7 @@ fn exec_tp(ctx: TracePointContext) -> u32 {
 #[raw_tracepoint(tracepoint = "sched_process_exec")]
 fn exec_raw_tp(ctx: RawTracePointContext) -> i32 {
     if enabled() {
-        let _ = raw_filename(&ctx).and_then(|filename| emit(&ctx, filename));
+        let _ = emit(&ctx, raw_filename(&ctx).unwrap_or(core::ptr::null()));
     }
     0
 }

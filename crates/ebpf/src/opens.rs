@@ -14,7 +14,7 @@ use ebpflab_common::{
     event::{Header, Kind},
     filter::{Filter, Task as _},
     ledger::Ledger,
-    open::{Call, Open, PATH_LEN},
+    open::{AT_FDCWD, Call, Open, PATH_LEN},
     syscall::Syscall,
 };
 use ebpflab_ebpf::{book, enabled, event, kernel::read, ledger::ledger_of, task::Current};
@@ -68,6 +68,7 @@ fn enter(call: &Call) -> Option<()> {
         let (_, tid) = Current.pid_tid();
         // The entry before it never returned: the thread is here again.
         if CALLS.get_ptr(&tid).is_some() {
+            let _ = CALLS.remove(&tid);
             book!(ledger, unpaired);
         }
         if CALLS.insert(&tid, call, BPF_ANY).is_err() {
@@ -203,9 +204,9 @@ fn open_fexit(ctx: FExitContext) -> i32 {
 #[kprobe(function = "do_sys_openat2")]
 fn open_kprobe(ctx: ProbeContext) -> u32 {
     if enabled() {
-        if let (Some(dirfd), Some(path), Some(how)) = (ctx.arg(0), ctx.arg(1), ctx.arg(2)) {
-            let _ = enter(&kernel_call(dirfd, path, how));
-        }
+        // What cannot be read is a fault on the record, not a call that nobody saw.
+        let (path, how) = (ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(core::ptr::null()));
+        let _ = enter(&kernel_call(ctx.arg(0).unwrap_or(AT_FDCWD), path, how));
     }
     0
 }
@@ -215,8 +216,8 @@ fn open_kprobe(ctx: ProbeContext) -> u32 {
 fn open_sys_enter(ctx: RawTracePointContext) -> i32 {
     if let Some(syscall) = opens(ctx.arg(1)) {
         if enabled() {
-            let arguments = arguments(ctx.arg(0));
-            let _ = arguments.and_then(|arguments| enter(&Call::new(syscall, arguments)));
+            let arguments = arguments(ctx.arg(0)).unwrap_or_default();
+            let _ = enter(&Call::new(syscall, arguments));
         }
     }
     0

@@ -117,7 +117,7 @@ pub fn attach(object: &mut Object, tool: &str, ways: &[Way], asked: Option<Kind>
                 passed_over.push(format!("{}: {reason}", way.kind));
                 needs.push(need);
             }
-            Err(error @ (Error::Attach { .. } | Error::Verifier { .. } | Error::Os { .. })) => {
+            Err(error @ (Error::Attach { .. } | Error::Verifier { .. })) => {
                 passed_over.push(format!("{}: {error}", way.kind));
             }
             Err(error) => return Err(error),

@@ -1,6 +1,6 @@
 //! What rtnetlink says about an interface and the XDP program on it.
 
-use std::io;
+use std::{ffi::OsStr, io};
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
 use netlink_packet_route::{
@@ -8,6 +8,7 @@ use netlink_packet_route::{
     link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use nix::errno::Errno;
 
 use crate::error::{Error, Result};
 
@@ -23,12 +24,17 @@ pub struct AttachedXdp {
 /// Index of the interface of that name in this network namespace.
 ///
 /// # Errors
-/// [`Error::Attach`] where there is none.
-pub fn index_of(name: &str) -> Result<u32> {
-    nix::net::if_::if_nametoindex(name).map_err(|_| Error::Attach {
-        target: format!("interface {name}"),
-        reason: "there is none of that name; see `ip link`".to_owned(),
-    })
+/// [`Error::Attach`] where there is none, [`Error::Os`] where the kernel cannot be asked.
+pub fn index_of(name: &OsStr) -> Result<u32> {
+    match nix::net::if_::if_nametoindex(name) {
+        Err(Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM) => {
+            Err(Error::os("look for the interface")(io::Error::last_os_error()))
+        }
+        found => found.map_err(|_| Error::Attach {
+            target: format!("interface {:?}", name.to_string_lossy()),
+            reason: "there is none of that name; see `ip link`".to_owned(),
+        }),
+    }
 }
 
 /// Whether an interface of that index is still in this network namespace.

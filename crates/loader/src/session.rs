@@ -7,8 +7,8 @@ use std::{
     collections::VecDeque,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd},
     sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Mutex, MutexGuard, Once, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -40,19 +40,19 @@ pub trait Counter: Send {
     /// What reading the maps gives.
     fn read(&mut self, object: &Object) -> Result<Reading>;
 
-    /// Whether what it is attached to is still there.
+    /// Whether what it is attached to is still there, and it is still attached.
     ///
     /// # Errors
     /// [`Error::Gone`] when it is not.
-    fn check(&self) -> Result<()> {
+    fn check(&self, _object: &Object) -> Result<()> {
         Ok(())
     }
 }
 
 /// What is special about a tool that has events.
 pub trait Source: Send {
-    /// Takes the next event out of the buffer, if there is one.
-    fn next(&mut self) -> Option<Event>;
+    /// Takes events out of the buffer: `most` of them, or more where no buffer would show that there are more.
+    fn drain(&mut self, most: usize, take: &mut dyn FnMut(Event));
 
     /// Entries of that kind whose return has not been seen.
     ///
@@ -78,9 +78,15 @@ pub enum Tool {
 }
 
 /// A running tool. May be used from several threads; stopping it in one ends the waits of the others.
+///
+/// It belongs to the process that made it. A child that inherits it by fork can do nothing with it, not even end it;
+/// but as long as the child lives, so do the links and programs that it holds.
 pub struct Session {
     attached: Attached,
+    /// How many forks lay between this process and the first one when it was made.
+    forks: u32,
     epoll: Epoll,
+    /// Readable once stopped.
     wakeup: EventFd,
     stopped: AtomicBool,
     state: Mutex<State>,
@@ -92,6 +98,9 @@ struct State {
     started: Instant,
     /// Taken out of the buffer and not handed on yet.
     backlog: VecDeque<Event>,
+    /// Readable while there is a backlog: the buffer does not show it any more.
+    waiting: EventFd,
+    is_waiting: bool,
     /// Events taken out of the buffer, and events handed on, by kind.
     received: [u64; KINDS],
     shown: [u64; KINDS],
@@ -111,10 +120,12 @@ impl Session {
     /// [`Error::Os`] when no file descriptor is to be had.
     pub fn start(mut object: Object, tool: Tool, attached: Attached) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Error::os("epoll_create1"))?;
-        let wakeup = EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(Error::os("eventfd"))?;
+        let eventfd = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(Error::os("eventfd"));
+        let (wakeup, waiting) = (eventfd()?, eventfd()?);
         let watch =
             |fd: BorrowedFd<'_>| epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(Error::os("epoll_ctl"));
         watch(wakeup.as_fd())?;
+        watch(waiting.as_fd())?;
         if let Tool::Source(source) = &tool {
             source.fds().into_iter().try_for_each(watch)?;
         }
@@ -123,11 +134,14 @@ impl Session {
             running: Some(Running { object, tool }),
             started: Instant::now(),
             backlog: VecDeque::new(),
+            waiting,
+            is_waiting: false,
             received: [0; KINDS],
             shown: [0; KINDS],
             summary: None,
         };
-        Ok(Self { attached, epoll, wakeup, stopped: AtomicBool::new(false), state: Mutex::new(state) })
+        let forks = forks();
+        Ok(Self { attached, forks, epoll, wakeup, stopped: AtomicBool::new(false), state: Mutex::new(state) })
     }
 
     /// What is attached, and how.
@@ -149,9 +163,14 @@ impl Session {
         self.epoll.wait(&mut events, EpollTimeout::from(millis)).is_ok_and(|ready| ready > 0)
     }
 
-    /// Whether [`Session::stop`] or [`Session::close`] was called.
+    /// Whether [`Session::stop`] or [`Session::close`] was called, or it belongs to the parent process.
     pub fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Acquire)
+        self.stopped.load(Ordering::Acquire) || !self.is_ours()
+    }
+
+    /// Whether this process made it, and did not inherit it.
+    fn is_ours(&self) -> bool {
+        self.forks == forks()
     }
 
     /// Reads the counts of a tool that counts.
@@ -159,13 +178,16 @@ impl Session {
     /// # Errors
     /// [`Error::Closed`], [`Error::Gone`], or what reading the maps gives.
     pub fn read(&self) -> Result<Reading> {
+        if !self.is_ours() {
+            return Err(Error::Closed);
+        }
         let mut state = self.lock();
         if state.summary.is_some() {
             return Err(Error::Closed);
         }
         match state.running.as_mut().ok_or(Error::Closed)? {
             Running { object, tool: Tool::Counter(counter) } => {
-                counter.check()?;
+                counter.check(object)?;
                 counter.read(object)
             }
             Running { tool: Tool::Source(_), .. } => {
@@ -176,18 +198,21 @@ impl Session {
 
     /// Hands on the next event, if one waits. After a stop the rest of them can be had.
     pub fn next(&self) -> Option<Event> {
-        self.lock().next()
+        if self.is_ours() { self.lock().next() } else { None }
     }
 
     /// Like [`Session::next`], but gives up with `None` where another thread is at work on the session.
     pub fn try_next(&self) -> Option<Event> {
-        self.state.try_lock().ok()?.next()
+        if self.is_ours() { self.state.try_lock().ok()?.next() } else { None }
     }
 
     /// Hands on the events that wait, at most `most`, as lines of JSON.
     pub fn next_json(&self, most: u64) -> Vec<u8> {
         let mut state = self.lock();
         let mut lines = Vec::new();
+        if !self.is_ours() {
+            return lines;
+        }
         for event in std::iter::from_fn(|| state.next()).take(usize::try_from(most).unwrap_or(usize::MAX).min(BATCH)) {
             event.write_json_line(&mut lines);
         }
@@ -202,7 +227,8 @@ impl Session {
         let mut state = self.lock();
         match state.summary() {
             Some(summary) => Ok(summary.ledger),
-            None => state.account(0.0).map(|summary| summary.ledger),
+            None if self.is_ours() => state.account(0.0).map(|summary| summary.ledger),
+            None => Err(Error::Closed),
         }
     }
 
@@ -211,6 +237,9 @@ impl Session {
     /// # Errors
     /// What reading the maps gives.
     pub fn stop(&self) -> Result<Summary> {
+        if !self.is_ours() {
+            return Err(Error::Closed);
+        }
         let mut state = self.lock();
         if let Some(summary) = state.summary() {
             return Ok(summary);
@@ -222,6 +251,7 @@ impl Session {
         let duration_s = state.started.elapsed().as_secs_f64();
         wait_for_programs();
         while state.drain() > 0 {}
+        state.show_waiting();
         state.summary = Some(state.account(duration_s)?);
         state.summary().ok_or(Error::Closed)
     }
@@ -231,9 +261,11 @@ impl Session {
     /// # Errors
     /// What [`Session::stop`] gives; everything is detached all the same.
     pub fn close(&self) -> Result<()> {
-        let stopped = if self.lock().running.is_some() { self.stop().map(drop) } else { Ok(()) };
+        let ends = self.is_ours() && self.lock().running.is_some();
+        let stopped = if ends { self.stop().map(drop) } else { Ok(()) };
         let mut state = self.lock();
         state.backlog.clear();
+        state.show_waiting();
         let running = state.running.take();
         drop(state);
         // Detaching may take long; other threads do not wait for it.
@@ -253,19 +285,31 @@ impl State {
         if self.backlog.is_empty() {
             self.drain();
         }
-        let event = self.backlog.pop_front()?;
+        let event = self.backlog.pop_front();
+        self.show_waiting();
+        let event = event?;
         self.shown[event.kind() as usize] += 1;
         Some(event)
+    }
+
+    /// Makes the file descriptor say whether there is a backlog.
+    fn show_waiting(&mut self) {
+        let waits = !self.backlog.is_empty();
+        if waits != self.is_waiting {
+            // Neither can fail or block: it is raised from zero, and lowered from one.
+            let _ = if waits { self.waiting.write(1).map(drop) } else { self.waiting.read().map(drop) };
+            self.is_waiting = waits;
+        }
     }
 
     /// Takes events out of the buffer into the backlog, and returns how many.
     fn drain(&mut self) -> usize {
         let Some(Running { tool: Tool::Source(source), .. }) = &mut self.running else { return 0 };
         let before = self.backlog.len();
-        for event in std::iter::from_fn(|| source.next()).take(BATCH) {
+        source.drain(BATCH, &mut |event| {
             self.received[event.kind() as usize] += 1;
             self.backlog.push_back(event);
-        }
+        });
         self.backlog.len() - before
     }
 
@@ -313,6 +357,21 @@ impl State {
         let ledgers = is_mixed.then_some(Ledgers { open, exec });
         Ok(Summary { ledger, duration_s, counts: Optional(counts), ledgers: Optional(ledgers) })
     }
+}
+
+/// How many forks lie between this process and the first one that asked. (Asking for the process id each time would be
+/// a system call for each event.)
+fn forks() -> u32 {
+    static FORKS: AtomicU32 = AtomicU32::new(0);
+    static COUNTED: Once = Once::new();
+    extern "C" fn forked() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+    // SAFETY: the handler does nothing but an atomic addition. Without memory for it, forks go unnoticed.
+    COUNTED.call_once(|| unsafe {
+        libc::pthread_atfork(None, None, Some(forked));
+    });
+    FORKS.load(Ordering::Relaxed)
 }
 
 /// Returns when every program that was running has ended. Programs run inside RCU read-side sections, and the

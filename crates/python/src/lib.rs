@@ -4,7 +4,10 @@
 mod convert;
 mod errors;
 
-use std::time::{Duration, Instant};
+use std::{
+    ffi::OsString,
+    time::{Duration, Instant},
+};
 
 use ebpflab::{
     hooks::Kind,
@@ -83,6 +86,11 @@ impl Session {
         }
     }
 
+    /// The next event if one waits, else None.
+    fn next_waiting<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        py.detach(|| self.0.next()).map(|event| convert::event(py, &event)).transpose()
+    }
+
     /// Lines of JSON for the events that wait, at most `most` and not too many at once.
     fn next_json<'py>(&self, py: Python<'py>, most: u64) -> Bound<'py, PyBytes> {
         let lines = py.detach(|| self.0.next_json(most));
@@ -115,8 +123,8 @@ impl Session {
 }
 
 #[pyfunction]
-fn attach_xdp(py: Python<'_>, iface: &str, mode: &str) -> PyResult<Session> {
-    py.detach(|| xdp::attach(iface, mode)).map(Session).map_err(to_python)
+fn attach_xdp(py: Python<'_>, iface: OsString, mode: &str) -> PyResult<Session> {
+    py.detach(|| xdp::attach(&iface, mode)).map(Session).map_err(to_python)
 }
 
 /// The filter, from a dict with all its fields.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated
 
 import typer
@@ -35,7 +34,7 @@ def command(
             tid=tid,
             uid=None if uid is None else int(uid),
             name=name,
-            not_pid=os.getpid(),
+            not_pid=options.own_pid(),
             failed=failed,
             hook=hook,
             max_entries=max_entries,

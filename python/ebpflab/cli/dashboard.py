@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING, Any
 
 from ebpflab.cli import options
@@ -39,7 +38,7 @@ def command(
         Dashboard(session.events(duration, limit), lambda: session.ledger, title).run()
 
     output = events(views.activity.lines, duration, limit, timestamp=timestamp)
-    if sys.stdout.isatty() and sys.stdin.isatty():
+    if os.isatty(0) and os.isatty(1):
         output = Output(lines=output.lines, show=screen, totals=output.totals)
     run(
         lambda: activity(
@@ -47,7 +46,7 @@ def command(
             tid=tid,
             uid=None if uid is None else int(uid),
             name=name,
-            not_pid=os.getpid(),
+            not_pid=options.own_pid(),
             hook=hook,
             buffer=buffer,
         ),

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from ebpflab.cli import options
 from ebpflab.cli.run import Options, events, run
 
@@ -33,7 +31,7 @@ def command(
             tid=tid,
             uid=None if uid is None else int(uid),
             name=name,
-            not_pid=os.getpid(),
+            not_pid=options.own_pid(),
             failed=failed,
             hook=hook,
             buffer=buffer,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pwd
+from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
@@ -53,7 +55,7 @@ Name = Annotated[
 def _uid(user: str | None) -> str | None:
     if user is None:
         return None
-    if user.isdecimal():
+    if user.isascii() and user.isdigit():
         if int(user) < 2**32:
             return user
         raise typer.BadParameter(f"{user} is too large for a user id")
@@ -77,3 +79,9 @@ Buffer = Annotated[
     int | None,
     typer.Option(metavar="BYTES", min=1, max=2**31, help="Size of the event buffer, rounded up to a power of two."),
 ]
+
+
+def own_pid() -> int | None:
+    """Return this process's id as BPF programs see it, if that can be known: in the initial PID namespace."""
+    # PROC_PID_INIT_INO, include/linux/proc_ns.h
+    return os.getpid() if Path("/proc/self/ns/pid").stat().st_ino == 0xEFFFFFFC else None  # noqa: PLR2004

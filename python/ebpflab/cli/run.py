@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import sys
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import typer
 
-from ebpflab.cli.output import STDOUT, complain, write, write_text
+from ebpflab.cli.output import StdoutError, complain, write, write_text
 from ebpflab.errors import AttachError, EbpflabError, NotSupportedError, PrivilegeError, VerifierError
 from ebpflab.records import Counts
 from ebpflab.session import Session
@@ -112,13 +111,14 @@ def _follow(session: Running, output: Output[Running], options: Options) -> int:
         _announce(session, verbose=options.verbose)
     try:
         gone = _write(session, output, options)
-    except BrokenPipeError:
-        # Whoever read has seen enough. Python must not try to flush into the pipe again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)
-        return 0
-    except OSError as error:
-        complain(f"cannot write to standard output: {error.strerror}")
+    except StdoutError as error:
+        if error.nobody_reads:
+            # Whoever read has seen enough.
+            return 0
+        complain(str(error))
         return FAILED
+    except (EbpflabError, OSError) as error:
+        return _explain(error, verbose=options.verbose)
     return _account(session.ledger, gone, options)
 
 

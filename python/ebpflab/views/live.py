@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import sys
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+STDOUT = 1
+
 
 def show(frames: Iterable[str], write_text: Callable[[str], None]) -> None:
     """Show each text as it comes."""
-    if sys.stdout.isatty():
+    if os.isatty(STDOUT):
         _show_in_place(frames)
     else:
         for frame in frames:

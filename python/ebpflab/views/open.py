@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 def result(ret: int) -> str:
     """Name the errno, or show the file descriptor."""
+    # A signal came first; the kernel makes the call again, or ends it with EINTR (include/linux/errno.h).
+    if -516 <= ret <= -512:  # noqa: PLR2004
+        return "RESTART"
     return str(ret) if ret >= 0 else errno.errorcode.get(-ret, str(ret))
 
 

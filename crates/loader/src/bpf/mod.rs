@@ -4,7 +4,7 @@ mod sys;
 
 use std::{
     borrow::Cow,
-    collections::HashMap as StdHashMap,
+    collections::{BTreeSet, HashMap as StdHashMap},
     error, fmt, io,
     os::fd::{AsFd, BorrowedFd},
 };
@@ -17,10 +17,10 @@ use aya::{
     },
     programs::{
         FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint, TestRun as _, TestRunOptions, TracePoint, Xdp,
-        XdpMode, links::FdLink,
+        links::FdLink,
     },
     sys::SyscallError,
-    util::online_cpus,
+    util::{KernelVersion, online_cpus},
 };
 
 use nix::unistd::SysconfVar;
@@ -29,6 +29,8 @@ use crate::{
     error::{Error, Result, with_causes},
     privilege,
 };
+
+pub use aya::programs::XdpMode;
 
 /// A name in the kernel: known to a tool when it is written, or asked for by a user.
 pub type Name = Cow<'static, str>;
@@ -122,20 +124,23 @@ impl<'a> Opener<'a> {
             true => privilege::refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
         })?;
-        Ok(Object { ebpf, attached: Vec::new() })
+        Ok(Object { ebpf, attached: BTreeSet::new() })
     }
 }
 
-/// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK. Later ones do not, so failing is not an error.
+/// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK: there it is raised, for good, since maps may be made at any
+/// time. Failing is not an error: the kernel will say what it lacks.
 fn raise_memlock() {
     use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
-    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    if KernelVersion::current().is_ok_and(|kernel| kernel < KernelVersion::new(5, 11, 0)) {
+        let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    }
 }
 
 /// An object whose maps exist. Dropping it detaches and unloads everything.
 pub struct Object {
     ebpf: Ebpf,
-    attached: Vec<String>,
+    attached: BTreeSet<String>,
 }
 
 impl Object {
@@ -151,8 +156,18 @@ impl Object {
         };
         load(program, target, btf.as_ref()).map_err(|error| load_error(name, error))?;
         attach(program, target).map_err(|error| attach_error(target, error))?;
-        self.attached.push(name.to_owned());
+        self.attached.insert(name.to_owned());
         Ok(())
+    }
+
+    /// The kernel's id of a loaded program.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such program, or it is not loaded.
+    pub fn program_id(&self, name: &str) -> Result<u32> {
+        let fd = self.ebpf.program(name).ok_or_else(|| no_program(name))?.fd();
+        let info = fd.map_err(|error| Error::Object(with_causes(&error)))?;
+        sys::program_id(info.as_fd()).map_err(Error::os(format!("ask for the id of program {name}")))
     }
 
     /// Runs an XDP program once on a packet, from its link header on; nothing is attached. The kernel wants 14 bytes
@@ -177,7 +192,7 @@ impl Object {
 
     /// Detaches and unloads a program, to try another one.
     pub fn unload(&mut self, name: &str) {
-        self.attached.retain(|attached| attached != name);
+        self.attached.remove(name);
         if let Some(program) = self.ebpf.program_mut(name) {
             // It fails only for a program that is not loaded.
             let _ = unload(program);

@@ -91,9 +91,8 @@ struct InfoByFd {
     info: u64,
 }
 
-/// Times the kernel skipped a program because it was running on the same CPU already; `None` before 5.12, which
-/// does not tell.
-pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+/// What the kernel says about a program, and how many bytes of it it knows.
+fn program_info(program: BorrowedFd<'_>) -> io::Result<(bpf_prog_info, usize)> {
     // SAFETY: integers and bit fields; all zero is what the kernel asks for.
     let mut info = unsafe { std::mem::zeroed::<bpf_prog_info>() };
     let mut attr = InfoByFd {
@@ -102,7 +101,18 @@ pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<Option<u64
         info: &raw mut info as u64,
     };
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
-    // The kernel says how much of the struct it knows.
-    let told = attr.info_len as usize >= offset_of!(bpf_prog_info, recursion_misses) + size_of::<u64>();
+    Ok((info, attr.info_len as usize))
+}
+
+/// The kernel's id of a program.
+pub(crate) fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
+    Ok(program_info(program)?.0.id)
+}
+
+/// Times the kernel skipped a program because it was running on the same CPU already; `None` before 5.12, which
+/// does not tell.
+pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<Option<u64>> {
+    let (info, known) = program_info(program)?;
+    let told = known >= offset_of!(bpf_prog_info, recursion_misses) + size_of::<u64>();
     Ok(told.then_some(info.recursion_misses))
 }

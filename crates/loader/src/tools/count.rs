@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, time::Instant};
 
-use super::{Only, kernel_release, now};
+use super::{Only, in_initial_pid_namespace, kernel_release, now};
 use crate::{
     bpf::{Object, Opener, Target},
     error::{Error, Result},
@@ -34,7 +34,10 @@ pub fn attach(options: &Options) -> Result<Session> {
     privilege::require("tracing system calls", privilege::TRACING)?;
     let mut opener = Opener::new(objects::COUNT).global("FILTER", filter);
     match options.max_entries {
-        Some(0) => return Err(Error::InvalidArgument("a map must hold at least 1 entry".to_owned())),
+        // The kernel allocates all of it at once; more would not fit into the memory that it may ask for.
+        Some(entries) if !(1..=1 << 24).contains(&entries) => {
+            return Err(Error::InvalidArgument(format!("a map has 1 to 16777216 entries, not {entries}")));
+        }
         Some(entries) => opener = opener.max_entries("COUNTS", entries),
         None => {}
     }
@@ -121,6 +124,10 @@ impl Pids {
 }
 
 fn comm_of(pid: u32) -> Option<Text> {
+    // Elsewhere /proc has other processes by these ids.
+    if !in_initial_pid_namespace() {
+        return None;
+    }
     let comm = fs::read(format!("/proc/{pid}/comm")).ok()?;
     Some(Text(comm.strip_suffix(b"\n").unwrap_or(&comm).to_vec()))
 }

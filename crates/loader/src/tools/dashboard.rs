@@ -63,11 +63,13 @@ struct Activity {
 }
 
 impl Source for Activity {
-    fn next(&mut self) -> Option<Event> {
-        // A record that is no record would be missing from `received`, and the ledger would say so.
-        loop {
-            if let Some(event) = self.ring.next(|record| event(record, self.clock_offset))? {
-                return Some(event);
+    fn drain(&mut self, most: usize, take: &mut dyn FnMut(Event)) {
+        for _ in 0..most {
+            match self.ring.next(|record| event(record, self.clock_offset)) {
+                Some(Some(event)) => take(event),
+                // A record that is no record is missing from `received`, and the ledger says so.
+                Some(None) => {}
+                None => return,
             }
         }
     }

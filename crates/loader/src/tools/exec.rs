@@ -1,6 +1,6 @@
 //! `exec`: every executed program.
 
-use std::{collections::VecDeque, os::fd::BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use ebpflab_common::{
     event::{self, Header},
@@ -52,7 +52,7 @@ pub fn attach(options: &Options) -> Result<Session> {
         kernel: kernel_release(),
         mode: Optional(None),
     };
-    let execs = Execs { perf, clock_offset: clock_offset()?, waiting: VecDeque::new() };
+    let execs = Execs { perf, clock_offset: clock_offset()? };
     Session::start(object, Tool::Source(Box::new(execs)), attached)
 }
 
@@ -86,19 +86,17 @@ struct Execs {
     perf: Perf,
     /// From the clock of the records to nanoseconds since the epoch.
     clock_offset: u64,
-    /// Taken out of the buffers, by time: each CPU has its own.
-    waiting: VecDeque<ExecEvent>,
 }
 
 impl Source for Execs {
-    fn next(&mut self) -> Option<Event> {
-        if self.waiting.is_empty() {
-            let Self { perf, clock_offset, waiting } = self;
-            // A record that is no record would be missing from `received`, and the ledger would say so.
-            perf.drain(|record| waiting.extend(event(record, *clock_offset)));
-            waiting.make_contiguous().sort_by_key(|event| event.time);
-        }
-        self.waiting.pop_front().map(Event::Exec)
+    /// All that there is: a perf buffer does not show a second time that something is in it. By time, since each CPU
+    /// has a buffer of its own.
+    fn drain(&mut self, _most: usize, take: &mut dyn FnMut(Event)) {
+        let mut events = Vec::new();
+        // A record that is no record is missing from `received`, and the ledger says so.
+        self.perf.drain(|record| events.extend(event(record, self.clock_offset)));
+        events.sort_by_key(|event| event.time);
+        events.into_iter().map(Event::Exec).for_each(take);
     }
 
     /// An exec is one event, with nothing to come after it.

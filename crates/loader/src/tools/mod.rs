@@ -14,6 +14,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::error::{Error, Result};
 pub use only::Only;
+pub(crate) use only::in_initial_pid_namespace;
 
 /// Wall-clock time in nanoseconds since the epoch.
 fn now() -> u64 {

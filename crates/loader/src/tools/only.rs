@@ -1,5 +1,7 @@
 //! Whose events a tool is asked for: the filter that runs in the kernel.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use ebpflab_common::filter::{COMM_LEN, Filter};
 
 use crate::error::{Error, Result};
@@ -37,7 +39,16 @@ impl Only {
         let not_pid = want(Filter::NOT_PID, self.not_pid);
         want(Filter::FAILED, self.failed.then_some(0));
         filter = Filter { pid, tid, uid, not_pid, ..filter };
+        let by_pid = Filter::PID | Filter::TID | Filter::NOT_PID;
+        if filter.wants(by_pid) && !in_initial_pid_namespace() {
+            let reason = "process and thread ids are those of the initial PID namespace, which this process is not in \
+                          (run it with --pid=host, or without filters by id)";
+            return Err(Error::InvalidArgument(reason.to_owned()));
+        }
         if let Some(comm) = &self.comm {
+            if comm.is_empty() || comm.contains(&0) {
+                return Err(Error::InvalidArgument("no thread has an empty name, or one with a NUL in it".to_owned()));
+            }
             if comm.len() >= COMM_LEN {
                 let most = COMM_LEN - 1;
                 let reason = format!("a thread's name has at most {most} bytes, this one has {}", comm.len());
@@ -48,6 +59,13 @@ impl Only {
         }
         Ok(filter)
     }
+}
+
+/// Whether the ids that this process knows are those that the programs see.
+pub(crate) fn in_initial_pid_namespace() -> bool {
+    /// `PROC_PID_INIT_INO`, include/linux/proc_ns.h
+    const INITIAL: u64 = 0xefff_fffc;
+    std::fs::metadata("/proc/self/ns/pid").map_or(true, |namespace| namespace.ino() == INITIAL)
 }
 
 #[cfg(test)]

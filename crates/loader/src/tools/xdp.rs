@@ -1,11 +1,12 @@
 //! `xdp`: packets and bytes by protocol on an interface.
 
-use aya::programs::XdpMode;
+use std::ffi::OsStr;
+
 use ebpflab_common::xdp::{Protocol, Traffic};
 
 use super::{kernel_release, now};
 use crate::{
-    bpf::{Object, Opener, Target},
+    bpf::{Object, Opener, Target, XdpMode},
     error::{Error, Result},
     interface, objects, privilege,
     records::{Attached, Hook, Mode, PacketCount, PacketCounts, PacketReading, Reading},
@@ -24,13 +25,14 @@ pub const MODES: [(&str, XdpMode); 4] =
 /// # Errors
 /// [`Error::InvalidArgument`] for an unknown mode, [`Error::Attach`] where there is no such interface or it carries
 /// an XDP program already, [`Error::NotSupported`] for a mode that the driver lacks, [`Error::Privilege`].
-pub fn attach(iface: &str, mode: &str) -> Result<Session> {
+pub fn attach(iface: &OsStr, mode: &str) -> Result<Session> {
     let (asked, flags) = MODES.iter().find(|(name, _)| *name == mode).ok_or_else(|| {
         let names = MODES.map(|(name, _)| name).join(", ");
         Error::InvalidArgument(format!("there is no XDP mode {mode}; it is one of {names}"))
     })?;
     let index = interface::index_of(iface)?;
     privilege::require("attaching to XDP", privilege::NETWORK)?;
+    let iface = &*iface.to_string_lossy();
     let mut object = Opener::new(objects::XDP).open()?;
     let reason = attach_program(&mut object, iface, index, asked, *flags)?;
     let got = interface::attached_xdp(index)?.map_or("unknown", |xdp| xdp.mode);
@@ -110,10 +112,14 @@ impl Counter for Packets {
         }))
     }
 
-    fn check(&self) -> Result<()> {
-        if interface::exists(self.index) {
-            return Ok(());
+    fn check(&self, object: &Object) -> Result<()> {
+        if !interface::exists(self.index) {
+            return Err(Error::Gone { target: format!("interface {}", self.iface) });
         }
-        Err(Error::Gone { target: format!("interface {}", self.iface) })
+        let ours = object.program_id(PROGRAM)?;
+        match interface::attached_xdp(self.index)? {
+            Some(xdp) if xdp.program.is_none_or(|program| program == ours) => Ok(()),
+            _ => Err(Error::Gone { target: format!("the XDP program on {}", self.iface) }),
+        }
     }
 }

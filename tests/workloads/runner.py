@@ -1,0 +1,125 @@
+"""A known workload: executes programs when told to, and at no other time.
+
+Reads commands from stdin, each a line of JSON, and answers each with another once it is done, like opener.py.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import threading
+from pathlib import Path
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG, SIGKILL = 1, 9
+#: Given by whoever starts this, and removed by them.
+FOLDER = sys.argv[1]
+#: The status of a child whose program could not be executed.
+NOT_EXECUTED = 127
+#: Writing ends of pipes that children wait for.
+HELD: dict[int, int] = {}
+
+
+def execute(filename: str, argv: list[str]) -> None:
+    """Become a program, whose environment is empty; unlike os.execve with any arguments, or none."""
+    arguments = (ctypes.c_char_p * (len(argv) + 1))(*map(os.fsencode, argv), None)
+    LIBC.execve(os.fsencode(filename), arguments, (ctypes.c_char_p * 1)(None))
+
+
+def start(filename: str, argv: list[str], *, uid: int = 0, wait_for: int = -1, thread: bool = False) -> int:
+    """Fork a child that becomes a program, and return its id."""
+    child = os.fork()
+    if child == 0:
+        LIBC.prctl(PR_SET_PDEATHSIG, SIGKILL)
+        if wait_for >= 0:
+            os.read(wait_for, 1)
+        if uid:
+            os.setresuid(uid, uid, uid)
+        if thread:
+            worker = threading.Thread(target=execute, args=(filename, argv))
+            worker.start()
+            worker.join()
+        else:
+            execute(filename, argv)
+        os._exit(NOT_EXECUTED)
+    return child
+
+
+def executed(child: int) -> bool:
+    """Wait for a child; return whether it became the program."""
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != NOT_EXECUTED
+
+
+def run(asked: list[tuple[str, list[str]]]) -> list[int]:
+    """Run programs one after the other; return the ids of those that were executed."""
+    children = []
+    for filename, argv in asked:
+        child = start(filename, argv)
+        if executed(child):
+            children.append(child)
+    return children
+
+
+def user(asked: tuple[str, list[str], int]) -> int:
+    """Run a program as another user."""
+    filename, argv, uid = asked
+    child = start(filename, argv, uid=uid)
+    assert executed(child)
+    return child
+
+
+def thread(asked: tuple[str, list[str]]) -> int:
+    """Run a program from a thread that is not the first of its process."""
+    child = start(*asked, thread=True)
+    assert executed(child)
+    return child
+
+
+def hold(asked: tuple[str, list[str]]) -> int:
+    """Fork a child that becomes a program after `go`, and return its id."""
+    reading, writing = os.pipe()
+    child = start(*asked, wait_for=reading)
+    os.close(reading)
+    HELD[child] = writing
+    return child
+
+
+def go(child: int) -> bool:
+    """Let a child that is held go on; return whether it became the program."""
+    os.write(HELD[child], b".")
+    os.close(HELD.pop(child))
+    return executed(child)
+
+
+def link(name: str) -> str:
+    """Make a program of that name, which does nothing; return its path."""
+    path = Path(FOLDER, name)
+    path.symlink_to("/bin/true")
+    return str(path)
+
+
+def script(name: str) -> str:
+    """Make a script of that name, whose interpreter does nothing; return its path."""
+    path = Path(FOLDER, name)
+    path.write_text("#!/bin/true -flag\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+COMMANDS = {function.__name__: function for function in (go, hold, link, run, script, thread, user)}
+
+
+def main() -> None:
+    """Get ready, say so, and obey."""
+    # For `user`.
+    Path(FOLDER).chmod(0o755)
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        command, argument = json.loads(line)
+        print(json.dumps(COMMANDS[command](argument)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
