@@ -19,7 +19,7 @@ ROOT = typer.main.get_group(app)
 
 
 def test_the_commands_are_those_of_this_test() -> None:
-    assert set(ROOT.commands) == {"count", "exec", "open", "xdp"}
+    assert set(ROOT.commands) == {"count", "dashboard", "exec", "open", "xdp"}
 
 
 @pytest.mark.parametrize("name", sorted(ROOT.commands))

@@ -256,7 +256,10 @@ def test_a_process_that_ended_keeps_its_count(opener: lab.Opener) -> None:
     [
         ({"hook": "uprobe"}, "no hook uprobe"),
         ({"name": "sixteen-bytes-xx"}, "at most 15 bytes"),
-        ({"max_entries": 0}, "at least 1 entry"),
+        ({"max_entries": 0}, "1 to 16777216 entries, not 0"),
+        ({"max_entries": 2**24 + 1}, "1 to 16777216 entries"),
+        ({"name": ""}, "empty name"),
+        ({"name": "a\0b"}, "NUL"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -35,7 +35,7 @@ COUNTERS = ("count", "xdp")
 SOURCES = ("open", "exec")
 THAT_COUNT = pytest.mark.parametrize("tool", COUNTERS)
 WITH_EVENTS = pytest.mark.parametrize("tool", SOURCES)
-TOOLS = pytest.mark.parametrize("tool", [*COUNTERS, *SOURCES])
+TOOLS = pytest.mark.parametrize("tool", [*COUNTERS, *SOURCES, "dashboard"])
 
 
 @pytest.fixture
@@ -49,6 +49,7 @@ def attach(tool: str, request: pytest.FixtureRequest) -> Callable[[], AnySession
     """The same from Python."""
     attachers: dict[str, Callable[[], AnySession]] = {
         "count": ebpflab.counts,
+        "dashboard": ebpflab.activity,
         "exec": ebpflab.execs,
         "open": ebpflab.opens,
         "xdp": lambda: ebpflab.xdp(iface),
@@ -648,8 +649,9 @@ def test_a_duration_and_a_limit_end_a_loop(opener: lab.Opener) -> None:
         assert len(list(session.events(limit=7, duration=60))) == 7
         assert not session.stopped
         assert len(list(session.events(duration=0.1))) == 16
-        # The run is over with it.
-        assert session.stopped
+        # The time is over, the run is not.
+        assert not session.stopped
+        session.stop()
         assert list(session.events()) == []
     assert session.stop().ledger.shown == 23
 
@@ -682,3 +684,55 @@ def test_closing_it_drops_what_waits(opener: lab.Opener) -> None:
 def test_a_buffer_that_is_too_large_is_a_value_error(attach_any: Callable[..., AnySession], buffer: int) -> None:
     with pytest.raises(ValueError, match="larger than the kernel makes"):
         attach_any(buffer=buffer)
+
+
+@TOOLS
+def test_a_forked_child_can_do_nothing_to_it(attach: Callable[[], AnySession]) -> None:
+    with attach() as session:
+        child = os.fork()
+        if child == 0:
+            # Leaving the block, as a worker that ends does, and asking for anything else.
+            with contextlib.suppress(ebpflab.ClosedError), session:
+                session.stop()
+            os._exit(0 if session.stopped else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert not session.stopped
+        seen = session.ledger.seen
+        os.close(os.open("/", os.O_RDONLY))
+        subprocess.run(["true"], check=True)
+        if session.attached.command != "xdp":
+            assert session.ledger.seen > seen
+
+
+@THAT_COUNT
+@pytest.mark.parametrize("times", [{"interval": 0}, {"interval": -1}, {"interval": 1, "duration": float("nan")}])
+def test_readings_need_times_above_zero(attach: Callable[[], Any], times: dict[str, float]) -> None:
+    with attach() as session, pytest.raises(ValueError, match="must be more than 0 and finite"):
+        next(session.readings(**times))
+
+
+@WITH_EVENTS
+def test_reading_takes_what_waits_and_no_more(attach: Callable[[], Any]) -> None:
+    with attach() as session:
+        for _ in range(23):
+            subprocess.run(["true"], check=True)
+        found = session.read()
+        assert len(found) >= 23
+        assert session.stop().ledger.shown == len(found)
+
+
+@TOOLS
+def test_stdout_that_is_closed_is_no_traceback_for_people_either(command: tuple[str, ...]) -> None:
+    arguments = ["sh", "-c", 'exec "$@" >&-', "sh", *lab.EBPFLAB, *command, "-d", "0.1"]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "cannot write to standard output" in ended.stderr
+
+
+@TOOLS
+def test_stderr_that_is_full_costs_no_data(command: tuple[str, ...]) -> None:
+    arguments = ["sh", "-c", 'exec "$@" 2>/dev/full', "sh", *lab.EBPFLAB, *command, "-d", "0.1"]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert ended.stdout.splitlines()[-1].startswith("ledger: seen ")

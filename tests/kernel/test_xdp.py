@@ -271,3 +271,14 @@ def test_readings_name_the_interface_and_never_go_back(start: Start, loopback: s
     for field in (lambda reading: reading["time"], packets):
         values = [field(reading) for reading in readings]
         assert values == sorted(values)
+
+
+def test_a_program_that_somebody_else_detaches(start: Start, wire: tuple[str, str]) -> None:
+    _, receiver = wire
+    before = lab.kernel_ids()
+    tool = start(*WIRE, "-i", "0.05", "-d", "20", wrapper=lab.netns_exec(receiver)).attached()
+    (link,) = [identity for kind, identity in lab.kernel_ids() - before if kind == "link"]
+    subprocess.run(["bpftool", "link", "detach", "id", str(link)], check=True)
+    ended = tool.ended()
+    assert ended.ledger["seen"] == 0
+    assert (ended.status, ended.stderr) == (1, "ebpflab: the XDP program on wire went away while it was watched\n")

@@ -13,6 +13,7 @@ from ebpflab.records import (
     ExecEvent,
     Hook,
     Ledger,
+    Ledgers,
     Mode,
     OpenEvent,
     PacketCount,
@@ -87,6 +88,7 @@ EXAMPLES = [
     PacketCount(1, 98),
     PidCount(1, "init", 7, 0.5),
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
+    Ledgers(LEDGER, LEDGER),
     Summary(LEDGER, 1.5, [PidCount(1, None, 7, 0.0)]),
 ]
 

@@ -180,7 +180,7 @@ def test_lines_of_opens() -> None:
         "   4211  python             EACCES",
         "   4211  python             EFAULT  (not readable)",
         "   4211  python           ENAMETOOLONG  /" + "x" * 4_094 + "...",
-        "   4211  python               -512  /etc/passwd",
+        "   4211  python            RESTART  /etc/passwd",
     ]
 
 
@@ -273,5 +273,6 @@ def test_on_a_terminal_names_are_not_markup(
 ) -> None:
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setattr("os.isatty", lambda fd: fd == live.STDOUT)
     live.show(["[kworker/0:1] :smile:"], pytest.fail)
     assert "[kworker/0:1] :smile:" in capsys.readouterr().out

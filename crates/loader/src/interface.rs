@@ -31,7 +31,7 @@ pub fn index_of(name: &OsStr) -> Result<u32> {
             Err(Error::os("look for the interface")(io::Error::last_os_error()))
         }
         found => found.map_err(|_| Error::Attach {
-            target: format!("interface {:?}", name.to_string_lossy()),
+            target: format!("interface {}", name.to_string_lossy()),
             reason: "there is none of that name; see `ip link`".to_owned(),
         }),
     }

@@ -241,11 +241,12 @@ class Dashboard(App[None]):
 
     def _draw_ledger(self) -> None:
         ledger = self._ledger()
-        state = " PAUSED" if self.paused else ""
-        state += f" filter {self.wanted!r}" if self.wanted else ""
+        state = "PAUSED  " if self.paused else ""
+        state += f"filter {self.wanted!r}  " if self.wanted else ""
         text = (
-            f"seen {ledger.seen}  filtered {ledger.filtered}  dropped {ledger.dropped}  unpaired {ledger.unpaired}"
-            f"  pending {ledger.pending}  drew {self.drawn} of {self.model.total}  by {self.order}{state}"
+            f"{state}drew {self.drawn} of {self.model.total} by {self.order}  seen {ledger.seen}"
+            f"  dropped {ledger.dropped}  unpaired {ledger.unpaired}  pending {ledger.pending}"
+            f"  filtered {ledger.filtered}"
         )
         self.query_one("#ledger", Static).update(Text(text))
 
