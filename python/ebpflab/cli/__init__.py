@@ -49,8 +49,7 @@ def main() -> None:
     try:
         status = app(prog_name="ebpflab", standalone_mode=False)
     except typer.TyperException as error:
-        # The checker's own words, without the class that it names before them.
-        complain(error.format_message().replace("Value error, ", ""))
+        complain(error.format_message())
         status = error.exit_code
     except (KeyboardInterrupt, typer.Abort):
         status = 130
