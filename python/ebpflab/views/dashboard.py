@@ -128,6 +128,7 @@ class Dashboard(App[None]):
     #ledger { height: 1; background: $panel; }
     #filter { display: none; height: 3; }
     """
+    TITLE = "ebpflab"
     ENABLE_COMMAND_PALETTE = False
     BINDINGS: ClassVar = [
         Binding("space", "pause", "Pause"),
