@@ -4,6 +4,10 @@
 class EbpflabError(Exception):
     """The root of the tree; raised itself for a BPF object that cannot be loaded."""
 
+    def __str__(self) -> str:
+        """Return the message alone; its parts follow it in `args`, so that errors pickle."""
+        return str(self.args[0]) if self.args else ""
+
 
 class NotSupportedError(EbpflabError):
     """The kernel, the driver or the machine cannot do it.
@@ -22,10 +26,6 @@ class NotSupportedError(EbpflabError):
         self.needs = needs
         self.reason = reason
 
-    def __str__(self) -> str:
-        """Return the message alone."""
-        return str(self.args[0])
-
 
 class PrivilegeError(EbpflabError):
     """The process lacks capabilities.
@@ -41,10 +41,6 @@ class PrivilegeError(EbpflabError):
         super().__init__(message, missing_caps, fix)
         self.missing_caps = missing_caps
         self.fix = fix
-
-    def __str__(self) -> str:
-        """Return the message alone."""
-        return str(self.args[0])
 
 
 class VerifierError(EbpflabError):
@@ -64,10 +60,6 @@ class VerifierError(EbpflabError):
         self.log = log
         self.explanation = explanation
 
-    def __str__(self) -> str:
-        """Return the message alone."""
-        return str(self.args[0])
-
 
 class AttachError(EbpflabError):
     """A program cannot be attached to its target, or the target went away.
@@ -83,10 +75,6 @@ class AttachError(EbpflabError):
         super().__init__(message, target, reason)
         self.target = target
         self.reason = reason
-
-    def __str__(self) -> str:
-        """Return the message alone."""
-        return str(self.args[0])
 
 
 class ClosedError(EbpflabError):
