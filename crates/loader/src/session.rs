@@ -208,11 +208,11 @@ impl Session {
 
     /// Hands on the events that wait, at most `most`, as lines of JSON.
     pub fn next_json(&self, most: u64) -> Vec<u8> {
-        let mut state = self.lock();
         let mut lines = Vec::new();
         if !self.is_ours() {
             return lines;
         }
+        let mut state = self.lock();
         for event in std::iter::from_fn(|| state.next()).take(usize::try_from(most).unwrap_or(usize::MAX).min(BATCH)) {
             event.write_json_line(&mut lines);
         }
@@ -224,11 +224,13 @@ impl Session {
     /// # Errors
     /// What reading the maps gives.
     pub fn ledger(&self) -> Result<Ledger> {
+        if !self.is_ours() {
+            return Err(Error::Closed);
+        }
         let mut state = self.lock();
         match state.summary() {
             Some(summary) => Ok(summary.ledger),
-            None if self.is_ours() => state.account(0.0).map(|summary| summary.ledger),
-            None => Err(Error::Closed),
+            None => state.account(0.0).map(|summary| summary.ledger),
         }
     }
 
@@ -261,8 +263,11 @@ impl Session {
     /// # Errors
     /// What [`Session::stop`] gives; everything is detached all the same.
     pub fn close(&self) -> Result<()> {
-        let ends = self.is_ours() && self.lock().running.is_some();
-        let stopped = if ends { self.stop().map(drop) } else { Ok(()) };
+        if !self.is_ours() {
+            return Ok(());
+        }
+        let running = self.lock().running.is_some();
+        let stopped = if running { self.stop().map(drop) } else { Ok(()) };
         let mut state = self.lock();
         state.backlog.clear();
         state.show_waiting();
@@ -276,6 +281,16 @@ impl Session {
     /// A panic elsewhere leaves nothing half done here: each step stands alone.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Session {
+    /// In a child that inherited it nothing is detached: detaching a perf event disables it for the parent too.
+    fn drop(&mut self) {
+        if !self.is_ours() {
+            let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+            std::mem::forget(state.running.take());
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use ebpflab::{
     records::{self, SCHEMAS},
     schema::Record as _,
     session,
-    tools::{Only, count, dashboard, exec, open, xdp},
+    tools::{EventOptions, Only, count, dashboard, exec, open, xdp},
 };
 use pyo3::{
     prelude::*,
@@ -157,19 +157,19 @@ fn attach_count(py: Python<'_>, only: Filter, hook: Option<&str>, max_entries: O
 
 #[pyfunction]
 fn attach_dashboard(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<u64>) -> PyResult<Session> {
-    let options = dashboard::Options { only: only.into(), hook: parse_hook(hook)?, buffer };
+    let options = EventOptions { only: only.into(), hook: parse_hook(hook)?, buffer };
     py.detach(|| dashboard::attach(&options)).map(Session).map_err(to_python)
 }
 
 #[pyfunction]
 fn attach_exec(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<u64>) -> PyResult<Session> {
-    let options = exec::Options { only: only.into(), hook: parse_hook(hook)?, buffer };
+    let options = EventOptions { only: only.into(), hook: parse_hook(hook)?, buffer };
     py.detach(|| exec::attach(&options)).map(Session).map_err(to_python)
 }
 
 #[pyfunction]
 fn attach_open(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<u64>) -> PyResult<Session> {
-    let options = open::Options { only: only.into(), hook: parse_hook(hook)?, buffer };
+    let options = EventOptions { only: only.into(), hook: parse_hook(hook)?, buffer };
     py.detach(|| open::attach(&options)).map(Session).map_err(to_python)
 }
 

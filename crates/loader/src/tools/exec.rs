@@ -7,7 +7,7 @@ use ebpflab_common::{
     exec::{ARGS_LEN, Exec, FILENAME_LEN, arguments},
 };
 
-use super::{Only, buffer_size, clock_offset, kernel_release};
+use super::{EventOptions, buffer_size, clock_offset, kernel_release};
 use crate::{
     bpf::{Object, Opener, Perf, Target},
     error::Result,
@@ -22,22 +22,11 @@ use crate::{
 /// Bytes of each CPU's buffer unless the user asks for another number.
 const BUFFER: u64 = 256 << 10;
 
-/// What to tell.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Whose execs.
-    pub only: Only,
-    /// Only this kind of hook.
-    pub hook: Option<Kind>,
-    /// Size of each CPU's perf buffer in bytes; 256 KiB unless told.
-    pub buffer: Option<u64>,
-}
-
 /// Attaches and starts.
 ///
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
-pub fn attach(options: &Options) -> Result<Session> {
+pub fn attach(options: &EventOptions) -> Result<Session> {
     let filter = options.only.filter()?;
     privilege::require("tracing execs", privilege::TRACING)?;
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Exec>() + FILENAME_LEN + ARGS_LEN)?;

@@ -5,6 +5,7 @@ pub mod dashboard;
 pub mod exec;
 mod only;
 pub mod open;
+mod ring;
 pub mod xdp;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,9 +13,23 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use nix::sys::time::TimeValLike as _;
 use nix::time::{ClockId, clock_gettime};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    hooks::Kind,
+};
 pub use only::Only;
 pub(crate) use only::in_initial_pid_namespace;
+
+/// What a tool that has events is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct EventOptions {
+    /// Whose events.
+    pub only: Only,
+    /// Only this kind of hook (for the dashboard: for its opens).
+    pub hook: Option<Kind>,
+    /// Size of the ring buffer, or of each CPU's perf buffer, in bytes; each tool has its own size unless told.
+    pub buffer: Option<u64>,
+}
 
 /// Wall-clock time in nanoseconds since the epoch.
 fn now() -> u64 {

@@ -1,50 +1,37 @@
 //! `open`: every call of open, creat, openat and openat2, when it returns.
 
-use std::os::fd::{AsFd as _, BorrowedFd};
-
 use ebpflab_common::{
     event::{self, Header},
-    open::{Call, Open, PATH_LEN},
+    open::{Open, PATH_LEN},
 };
 
-use super::{Only, buffer_size, clock_offset, kernel_release};
+use super::{EventOptions, buffer_size, kernel_release, ring::RingSource};
 use crate::{
-    bpf::{Object, Opener, Ring, Target},
+    bpf::{Opener, Target},
     error::Result,
     hooks::{self, EXITS, Kind, Way},
     objects, privilege,
     records::{Attached, Event, OpenEvent},
     schema::{Optional, Text},
-    session::{Session, Source, Tool},
+    session::{Session, Tool},
     tracefs,
 };
 
 /// Bytes of the ring buffer unless the user asks for another number.
 const BUFFER: u64 = 4 << 20;
 
-/// What to tell.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// Whose opens.
-    pub only: Only,
-    /// Only this kind of hook.
-    pub hook: Option<Kind>,
-    /// Size of the ring buffer in bytes; 4 MiB unless told.
-    pub buffer: Option<u64>,
-}
-
 /// Attaches and starts.
 ///
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
-pub fn attach(options: &Options) -> Result<Session> {
+pub fn attach(options: &EventOptions) -> Result<Session> {
     let filter = options.only.filter()?;
     privilege::require("tracing system calls", privilege::TRACING)?;
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Open>() + PATH_LEN)?;
     let opener = Opener::new(objects::OPEN).global("FILTER", filter).max_entries("EVENTS", buffer);
     let mut object = with_offsets(opener).open()?;
     let hooked = hooks::attach(&mut object, "open", &ways(), options.hook)?;
-    let opens = Opens { ring: object.take_ring("EVENTS")?, clock_offset: clock_offset()? };
+    let opens = RingSource::new(&mut object, |record, offset| event(record, offset).map(Event::Open), false)?;
     let attached = Attached {
         command: "open".to_owned(),
         hooks: hooked.hooks,
@@ -96,42 +83,6 @@ pub(super) fn ways() -> Vec<Way> {
             &["io_uring", "compat"],
         ),
     ]
-}
-
-struct Opens {
-    ring: Ring,
-    /// From the clock of the records to nanoseconds since the epoch.
-    clock_offset: u64,
-}
-
-impl Source for Opens {
-    fn drain(&mut self, most: usize, take: &mut dyn FnMut(Event)) {
-        for _ in 0..most {
-            match self.ring.next(|record| event(record, self.clock_offset)) {
-                Some(Some(event)) => take(Event::Open(event)),
-                // A record that is no record is missing from `received`, and the ledger says so.
-                Some(None) => {}
-                None => return,
-            }
-        }
-    }
-
-    fn pending(&self, object: &Object, kind: event::Kind) -> Result<u64> {
-        pending(object, kind)
-    }
-
-    fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        vec![self.ring.as_fd()]
-    }
-}
-
-/// Opens that have not returned.
-pub(super) fn pending(object: &Object, kind: event::Kind) -> Result<u64> {
-    match kind {
-        event::Kind::Open => Ok(object.hash_map::<u32, Call>("CALLS")?.len() as u64),
-        // An exec is one event, with nothing to come after it.
-        event::Kind::Exec => Ok(0),
-    }
 }
 
 pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<OpenEvent> {
