@@ -8,8 +8,8 @@ mod syscall;
 
 use aya_ebpf::{
     btf_maps::HashMap,
-    macros::{btf_map, fentry, fexit, kprobe, raw_tracepoint, tracepoint},
-    programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, TracePointContext},
+    macros::{btf_map, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
+    programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext},
 };
 use ebpflab_common::{
     count::MAX_ENTRIES,
@@ -75,7 +75,6 @@ fn count_fentry(_ctx: FEntryContext) -> i32 {
     0
 }
 
-/// The function returned `long` up to 6.18 and `int` in 7.3, whose upper half is not to be looked at.
 /// The function returns `long` up to 6.18 and `int` in 7.3, where the upper half of the slot is not defined.
 #[fexit(function = "do_sys_openat2")]
 fn count_fexit(ctx: FExitContext) -> i32 {
@@ -90,6 +89,15 @@ fn count_fexit(ctx: FExitContext) -> i32 {
 fn count_kprobe(_ctx: ProbeContext) -> u32 {
     if enabled() {
         let _ = count(None);
+    }
+    0
+}
+
+/// At the return, which is lost where more calls are blocked than the kernel keeps room for.
+#[kretprobe(function = "do_sys_openat2")]
+fn count_kretprobe(ctx: RetProbeContext) -> u32 {
+    if enabled() {
+        let _ = count(Some(ctx.ret::<i32>().into()));
     }
     0
 }

@@ -7,8 +7,8 @@ use aya_ebpf::{
     EbpfContext, Global,
     btf_maps::{HashMap, PerCpuArray},
     helpers::{bpf_probe_read_kernel, bpf_probe_read_user, generated::bpf_probe_read_user_str},
-    macros::{btf_map, fexit, kprobe, raw_tracepoint, tracepoint},
-    programs::{FExitContext, ProbeContext, RawTracePointContext, TracePointContext},
+    macros::{btf_map, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
+    programs::{FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext},
 };
 use ebpflab_common::{
     event::{Header, Kind},
@@ -207,6 +207,16 @@ fn open_kprobe(ctx: ProbeContext) -> u32 {
         // What cannot be read is a fault on the record, not a call that nobody saw.
         let (path, how) = (ctx.arg(1).unwrap_or(0), ctx.arg(2).unwrap_or(core::ptr::null()));
         let _ = enter(&kernel_call(ctx.arg(0).unwrap_or(AT_FDCWD), path, how));
+    }
+    0
+}
+
+/// The return after `open_kprobe`, which is lost where more calls are blocked than the kernel keeps room for: those
+/// calls stay in `CALLS`, and the ledger has them as pending or unpaired.
+#[kretprobe(function = "do_sys_openat2")]
+fn open_kretprobe(ctx: RetProbeContext) -> u32 {
+    if enabled() {
+        let _ = leave(&ctx, ctx.ret::<i32>().into());
     }
     0
 }

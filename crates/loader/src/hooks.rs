@@ -6,7 +6,8 @@ use std::{fmt, path::Path, str::FromStr};
 use crate::{
     bpf::{Object, Target},
     error::{Error, Result},
-    records, tracefs,
+    records,
+    tracefs::{self, State},
 };
 
 /// A kind of hook, by the name that `--hook` takes.
@@ -16,6 +17,9 @@ pub enum Kind {
     Fentry,
     /// A kprobe at a kernel function's entry.
     Kprobe,
+    /// A kretprobe at a kernel function's return. Never taken unless asked for: the kernel keeps room for few calls
+    /// at a time, and loses the returns of the others.
+    Kretprobe,
     /// Raw tracepoints (4.17).
     RawTracepoint,
     /// Tracepoints with a formatted record; their attaching needs tracefs.
@@ -24,12 +28,18 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds with their names.
-    pub const ALL: [(Self, &'static str); 4] = [
+    pub const ALL: [(Self, &'static str); 5] = [
         (Self::Fentry, "fentry"),
         (Self::Kprobe, "kprobe"),
+        (Self::Kretprobe, "kretprobe"),
         (Self::RawTracepoint, "raw_tracepoint"),
         (Self::Tracepoint, "tracepoint"),
     ];
+
+    /// Whether it is taken without being asked for.
+    pub fn is_default(self) -> bool {
+        self != Self::Kretprobe
+    }
 
     fn name(self) -> &'static str {
         Self::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
@@ -110,7 +120,7 @@ impl Hooked {
 pub fn attach(object: &mut Object, tool: &str, ways: &[Way], asked: Option<Kind>) -> Result<Hooked> {
     let mut passed_over = Vec::new();
     let mut needs = Vec::new();
-    for way in ways.iter().filter(|way| asked.is_none_or(|kind| kind == way.kind)) {
+    for way in ways.iter().filter(|way| asked.map_or(way.kind.is_default(), |kind| kind == way.kind)) {
         match try_way(object, way) {
             Ok(()) => return Ok(hooked(way, asked, &passed_over)),
             Err(Error::NotSupported { needs: need, reason, .. }) => {
@@ -133,16 +143,51 @@ pub fn attach(object: &mut Object, tool: &str, ways: &[Way], asked: Option<Kind>
     Err(Error::NotSupported { feature, needs, reason: passed_over.join("; ") })
 }
 
-/// What the kernel would need, and why it cannot do it, where a look is enough to know. `None`: try it.
-fn lacking(way: &Way) -> Option<(&'static str, &'static str)> {
-    match way.kind {
-        Kind::Kprobe if !Path::new("/sys/bus/event_source/devices/kprobe/type").exists() => {
-            Some(("CONFIG_KPROBE_EVENTS", "this kernel is built without kprobes"))
+/// Whether a way works here: programs that do nothing are attached in the place of the tool's own, and taken away.
+/// One for each kind of target is enough, since that all tracepoints are there is looked at first.
+///
+/// # Errors
+/// What [`attach`] passes the way over for.
+pub(crate) fn probe(probes: &mut Object, way: &Way) -> Result<()> {
+    check_lacking(way)?;
+    let mut targets: Vec<(&'static str, &Target)> = Vec::new();
+    for (_, target) in &way.programs {
+        let probe = probe_for(target);
+        if targets.iter().all(|(known, _)| *known != probe) {
+            targets.push((probe, target));
         }
-        Kind::Tracepoint if !has_tracepoints(way) => Some((
-            "tracefs (mount -t tracefs tracefs /sys/kernel/tracing), and CONFIG_FTRACE_SYSCALLS for system calls",
-            "tracefs does not show its tracepoints",
-        )),
+    }
+    let result = targets.iter().try_for_each(|(probe, target)| probes.attach(probe, target));
+    targets.iter().for_each(|(probe, _)| probes.unload(probe));
+    result
+}
+
+/// The program of crates/ebpf/src/probe.rs for a target.
+fn probe_for(target: &Target) -> &'static str {
+    match target {
+        Target::Fentry(_) => "probe_fentry",
+        Target::Fexit(_) => "probe_fexit",
+        Target::Kprobe(_) => "probe_kprobe",
+        Target::Kretprobe(_) => "probe_kretprobe",
+        Target::RawTracepoint(_) => "probe_raw_tp",
+        Target::Tracepoint(..) => "probe_tp",
+        Target::Xdp(..) => "probe_xdp",
+    }
+}
+
+/// What the kernel would need, and why it cannot do it, where a look is enough to know. `None`: try it.
+fn lacking(way: &Way) -> Option<(String, String)> {
+    let told = |needs: &str, reason: &str| Some((needs.to_owned(), reason.to_owned()));
+    match way.kind {
+        Kind::Kprobe | Kind::Kretprobe if !Path::new("/sys/bus/event_source/devices/kprobe/type").exists() => {
+            told("a kernel built with CONFIG_KPROBE_EVENTS", "this kernel is built without kprobes")
+        }
+        Kind::Tracepoint if !has_tracepoints(way) => match tracefs::state() {
+            State::Readable => {
+                told("CONFIG_FTRACE_SYSCALLS, for tracepoints of system calls", "tracefs does not have its tracepoints")
+            }
+            state => told(state.fix(), state.reason()),
+        },
         _ => None,
     }
 }
@@ -156,14 +201,13 @@ fn has_tracepoints(way: &Way) -> bool {
     !way.programs.is_empty() && way.programs.iter().all(|(_, target)| shown(target))
 }
 
+fn check_lacking(way: &Way) -> Result<()> {
+    lacking(way)
+        .map_or(Ok(()), |(needs, reason)| Err(Error::NotSupported { feature: way.kind.to_string(), needs, reason }))
+}
+
 fn try_way(object: &mut Object, way: &Way) -> Result<()> {
-    if let Some((needs, reason)) = lacking(way) {
-        return Err(Error::NotSupported {
-            feature: way.kind.to_string(),
-            needs: needs.to_owned(),
-            reason: reason.to_owned(),
-        });
-    }
+    check_lacking(way)?;
     way.programs.iter().try_for_each(|(program, target)| object.attach(program, target))
 }
 

@@ -1,16 +1,19 @@
-//! What rtnetlink says about an interface and the XDP program on it.
+//! What netlink says about an interface and the XDP program on it.
 
 use std::{ffi::OsStr, io};
 
-use netlink_packet_core::{NLM_F_REQUEST, NetlinkMessage, NetlinkPayload};
+use netlink_packet_core::DefaultNla;
 use netlink_packet_route::{
     RouteNetlinkMessage,
     link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
 };
-use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    netlink::{self, Generic},
+};
 
 /// The XDP program on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,20 +77,31 @@ pub fn attached_xdp(index: u32) -> Result<Option<AttachedXdp>> {
 fn get_link(index: u32) -> io::Result<LinkMessage> {
     let mut link = LinkMessage::default();
     link.header.index = index;
-    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetLink(link));
-    request.header.flags = NLM_F_REQUEST;
-    request.finalize();
-    let mut bytes = vec![0; request.buffer_len()];
-    request.serialize(&mut bytes);
-
-    let socket = Socket::new(NETLINK_ROUTE)?;
-    socket.connect(&SocketAddr::new(0, 0))?;
-    socket.send(&bytes, 0)?;
-    let (answer, _) = socket.recv_from_full()?;
-    let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer).map_err(io::Error::other)?;
-    match answer.payload {
-        NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => Ok(link),
-        NetlinkPayload::Error(error) => Err(error.to_io()),
+    match netlink::ask(NETLINK_ROUTE, RouteNetlinkMessage::GetLink(link))? {
+        RouteNetlinkMessage::NewLink(link) => Ok(link),
         other => Err(io::Error::other(format!("an answer of another kind: {other:?}"))),
     }
+}
+
+/// What the driver of an interface can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct XdpFeatures {
+    /// It runs programs itself (mode `drv`).
+    pub native: bool,
+    /// The hardware runs them (mode `hw`).
+    pub offload: bool,
+}
+
+/// What the driver of an interface says that it can do; `None` where the kernel does not tell (before 6.3).
+pub fn xdp_features(index: u32) -> Option<XdpFeatures> {
+    // include/uapi/linux/netdev.h
+    const NETDEV_CMD_DEV_GET: u8 = 1;
+    const NETDEV_A_DEV_IFINDEX: u16 = 1;
+    const NETDEV_A_DEV_XDP_FEATURES: u16 = 3;
+    const NETDEV_XDP_ACT_BASIC: u64 = 1;
+    const NETDEV_XDP_ACT_HW_OFFLOAD: u64 = 1 << 4;
+    let asked = vec![DefaultNla::new(NETDEV_A_DEV_IFINDEX, index.to_ne_bytes().to_vec())];
+    let answer = Generic::ask("netdev", NETDEV_CMD_DEV_GET, asked).ok()?;
+    let bits = u64::from_ne_bytes(*answer.attribute(NETDEV_A_DEV_XDP_FEATURES)?.first_chunk()?);
+    Some(XdpFeatures { native: bits & NETDEV_XDP_ACT_BASIC != 0, offload: bits & NETDEV_XDP_ACT_HW_OFFLOAD != 0 })
 }

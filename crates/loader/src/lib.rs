@@ -4,9 +4,11 @@
 //! ([`schema`]).
 
 pub mod bpf;
+pub mod doctor;
 pub mod error;
 pub mod hooks;
 pub mod interface;
+mod netlink;
 pub mod objects;
 mod privilege;
 pub mod records;

@@ -1,5 +1,7 @@
 //! The BPF objects, embedded by build.rs.
 
+use crate::bpf;
+
 /// Embeds the object of a stem.
 macro_rules! object {
     ($name:ident, $file:literal, $doc:literal) => {
@@ -8,8 +10,18 @@ macro_rules! object {
     };
 }
 
+/// All embedded objects.
+pub const ALL: [&[u8]; 6] = [COUNT, DASHBOARD, EXEC, OPEN, PROBE, XDP];
+
 object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
 object!(DASHBOARD, "dashboard.o", "crates/ebpf/src/dashboard.rs");
 object!(EXEC, "exec.o", "crates/ebpf/src/exec.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
+object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");
+
+/// The names of all programs in them.
+pub fn program_names() -> Vec<String> {
+    let programs = |elf: &&[u8]| bpf::program_names(elf).unwrap_or_default();
+    ALL.iter().flat_map(programs).collect()
+}

@@ -5,12 +5,13 @@ use std::fs;
 use crate::error::{Error, Result};
 
 /// A capability by the number it has in include/uapi/linux/capability.h.
-type Capability = (&'static str, u32);
+pub(crate) type Capability = (&'static str, u32);
 
-const CAP_NET_ADMIN: Capability = ("CAP_NET_ADMIN", 12);
+pub(crate) const CAP_NET_ADMIN: Capability = ("CAP_NET_ADMIN", 12);
 const CAP_SYS_ADMIN: Capability = ("CAP_SYS_ADMIN", 21);
-const CAP_PERFMON: Capability = ("CAP_PERFMON", 38);
-const CAP_BPF: Capability = ("CAP_BPF", 39);
+pub(crate) const CAP_SYS_RESOURCE: Capability = ("CAP_SYS_RESOURCE", 24);
+pub(crate) const CAP_PERFMON: Capability = ("CAP_PERFMON", 38);
+pub(crate) const CAP_BPF: Capability = ("CAP_BPF", 39);
 
 /// What tracing tools need (5.8 and later): to load programs and make maps, and to read kernel memory.
 pub(crate) const TRACING: &[Capability] = &[CAP_BPF, CAP_PERFMON];
@@ -20,26 +21,48 @@ pub(crate) const NETWORK: &[Capability] = &[CAP_BPF, CAP_PERFMON, CAP_NET_ADMIN]
 /// Checks that the process holds the capabilities, before anything is tried.
 ///
 /// # Errors
-/// [`Error::Privilege`] names those that are missing.
+/// [`Error::Privilege`] names those that are missing, [`Error::NotSupported`] is for kernels before 5.8.
 pub(crate) fn require(operation: &str, needed: &[Capability]) -> Result<()> {
-    let held = effective();
-    // CAP_SYS_ADMIN stands for all of them in the kernel's own checks (bpf_capable, perfmon_capable).
-    let has = |(_, bit): Capability| held & (1 << bit | 1 << CAP_SYS_ADMIN.1) != 0;
-    let missing: Vec<_> = needed.iter().filter(|cap| !has(**cap)).map(|(name, _)| *name).collect();
+    if is_too_old() {
+        return Err(Error::NotSupported {
+            feature: operation.to_owned(),
+            needs: "Linux 5.8 or later".to_owned(),
+            reason: "this kernel is older, it has no CAP_BPF".to_owned(),
+        });
+    }
+    let missing: Vec<_> = needed.iter().filter(|cap| !holds(**cap)).map(|(name, _)| *name).collect();
     if missing.is_empty() {
         return Ok(());
     }
-    let fix = "run it as root (sudo), or as a service with these as ambient capabilities".to_owned();
-    Err(Error::Privilege { operation: operation.to_owned(), missing, fix })
+    Err(Error::Privilege { operation: operation.to_owned(), missing, fix: FIX.to_owned() })
 }
+
+/// How capabilities are had.
+pub(crate) const FIX: &str = "run it as root (sudo), or as a service with these as ambient capabilities";
+
+/// Whether this thread has a capability in effect.
+pub(crate) fn holds(capability: Capability) -> bool {
+    // CAP_SYS_ADMIN stands for the others in the kernel's own checks (bpf_capable, perfmon_capable, bpf_net_capable).
+    let stands_in = if capability == CAP_SYS_RESOURCE { 0 } else { 1 << CAP_SYS_ADMIN.1 };
+    effective() & (1 << capability.1 | stands_in) != 0
+}
+
+/// Whether the kernel is one from before 5.8, which brought CAP_BPF, ring buffers and a boot clock for programs.
+pub(crate) fn is_too_old() -> bool {
+    let last: Option<u32> =
+        fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok().and_then(|text| text.trim().parse().ok());
+    last.is_some_and(|last| last < CAP_BPF.1)
+}
+
+/// What else may be in the way.
+pub(crate) const POLICY: &str = "a kernel that is not locked down (see /sys/kernel/security/lockdown), outside of a user \
+                                 namespace and of a seccomp filter that forbids bpf(2)";
 
 /// The kernel said EPERM although [`require`] found nothing missing.
 pub(crate) fn refused(operation: &str) -> Error {
     Error::NotSupported {
         feature: operation.to_owned(),
-        needs: "a kernel that is not locked down (see /sys/kernel/security/lockdown), outside of a user namespace \
-                and of a seccomp filter that forbids bpf(2)"
-            .to_owned(),
+        needs: POLICY.to_owned(),
         reason: "the kernel refuses it (EPERM) although no capability is missing".to_owned(),
     }
 }

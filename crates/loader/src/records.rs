@@ -200,15 +200,66 @@ record! {
     }
 }
 
+record! {
+    /// What `doctor` found out about one feature of the kernel, the machine or the process, by trying it.
+    pub struct Feature = "feature" {
+        /// What it is a part of: `kernel`, `capability`, `hook`, `program type`, `map type`, `helper`, `cgroup`, `xdp` or `leftovers`.
+        pub group: String,
+        /// Its name.
+        pub name: String,
+        /// `yes`, `no` or `unknown`.
+        pub answer: String,
+        /// What was found, or why there is no answer.
+        pub found: String,
+        /// What it costs the user; null where it costs nothing.
+        pub costs: Option<String>,
+        /// What mends it: a mount, a sysctl, a capability, a kernel option; null where nothing has to be done.
+        pub fix: Option<String>,
+    }
+
+    /// What `doctor` says about a tool: whether it will work here, and by which hook.
+    pub struct Verdict = "verdict" {
+        /// Its name.
+        pub tool: String,
+        /// Whether it works.
+        pub works: bool,
+        /// Why it does not; null where it does.
+        pub reason: Option<String>,
+        /// What would mend that; null where it works, or nothing does.
+        pub fix: Option<String>,
+        /// Its hooks, in the order of preference.
+        pub hooks: Vec<HookVerdict>,
+    }
+
+    /// What `doctor` says about one hook of a tool.
+    pub struct HookVerdict {
+        /// What the hook is for: `opens` or `execs`.
+        pub part: String,
+        /// Its kind, as `--hook` takes it.
+        pub hook: String,
+        /// Whether it works.
+        pub works: bool,
+        /// Whether the tool takes it when no hook is asked for.
+        pub taken: bool,
+        /// Why it does not work, or is not taken; null for the one that is.
+        pub reason: Option<String>,
+        /// What would mend that; null where nothing has to be.
+        pub fix: Option<String>,
+    }
+}
+
 /// The descriptions of all records: those that are lines, then their parts.
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
     &ExecEvent::SCHEMA,
+    &Feature::SCHEMA,
     &OpenEvent::SCHEMA,
     &PacketReading::SCHEMA,
     &PidReading::SCHEMA,
     &Summary::SCHEMA,
+    &Verdict::SCHEMA,
     &Hook::SCHEMA,
+    &HookVerdict::SCHEMA,
     &Mode::SCHEMA,
     &Ledgers::SCHEMA,
     &Ledger::SCHEMA,

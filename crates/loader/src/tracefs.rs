@@ -7,6 +7,49 @@ use crate::error::{Error, Result};
 /// Both usual mount points.
 const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 
+/// Whether tracefs can be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is mounted at a usual place, and this process may read it.
+    Readable,
+    /// It is mounted, but closed to this process.
+    Closed,
+    /// It is mounted at no usual place.
+    Absent,
+}
+
+impl State {
+    /// What is the matter.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Readable => "tracefs is mounted",
+            Self::Closed => "tracefs is mounted, but this user may not read it",
+            Self::Absent => "tracefs is not mounted",
+        }
+    }
+
+    /// What would mend it.
+    pub fn fix(self) -> &'static str {
+        match self {
+            Self::Readable => "nothing",
+            Self::Closed => "tracefs that this user may read (mount -o remount,mode=755 /sys/kernel/tracing, as root)",
+            Self::Absent => "tracefs (mount -t tracefs tracefs /sys/kernel/tracing)",
+        }
+    }
+}
+
+/// Looks for tracefs.
+pub fn state() -> State {
+    let events = MOUNTS.map(|mount| fs::read_dir(PathBuf::from(mount).join("events")));
+    if events.iter().any(Result::is_ok) {
+        return State::Readable;
+    }
+    // A folder that is closed hides whether anything is in it; the list of mounts does not.
+    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let is_mounted = mounts.lines().filter_map(|line| line.split(' ').nth(1)).any(|at| MOUNTS.contains(&at));
+    if is_mounted { State::Closed } else { State::Absent }
+}
+
 /// The folder of an event, where tracefs is mounted and readable and has it.
 pub fn event_dir(category: &str, name: &str) -> Option<PathBuf> {
     MOUNTS.iter().map(|mount| PathBuf::from(mount).join("events").join(category).join(name)).find(|dir| dir.is_dir())
@@ -19,10 +62,10 @@ pub fn event_dir(category: &str, name: &str) -> Option<PathBuf> {
 pub fn field_offset(category: &str, name: &str, field: &str) -> Result<u32> {
     let lacking = |reason: String| Error::NotSupported {
         feature: format!("tracepoint {category}:{name}"),
-        needs: "tracefs (mount -t tracefs tracefs /sys/kernel/tracing)".to_owned(),
+        needs: state().fix().to_owned(),
         reason,
     };
-    let dir = event_dir(category, name).ok_or_else(|| lacking("tracefs does not show it".to_owned()))?;
+    let dir = event_dir(category, name).ok_or_else(|| lacking(state().reason().to_owned()))?;
     let format = fs::read_to_string(dir.join("format")).map_err(|error| lacking(error.to_string()))?;
     parse_offset(&format, field).ok_or_else(|| lacking(format!("its record has no field {field}")))
 }

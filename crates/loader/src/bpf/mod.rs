@@ -1,5 +1,6 @@
 //! The one place that knows aya: opening objects (ours or any other), loading and attaching programs, reading maps.
 
+pub(crate) mod probe;
 mod sys;
 
 use std::{
@@ -16,8 +17,8 @@ use aya::{
         perf::{PerfEvent, PerfEventArrayBuffer},
     },
     programs::{
-        FEntry, FExit, KProbe, Program, ProgramError, RawTracePoint, TestRun as _, TestRunOptions, TracePoint, Xdp,
-        links::FdLink,
+        FEntry, FExit, KProbe, ProbeKind, Program, ProgramError, RawTracePoint, TestRun as _, TestRunOptions,
+        TracePoint, Xdp, links::FdLink,
     },
     sys::SyscallError,
     util::{KernelVersion, online_cpus},
@@ -44,6 +45,8 @@ pub enum Target {
     Fexit(Name),
     /// Entry of a kernel function, by breakpoint or ftrace.
     Kprobe(Name),
+    /// Return of a kernel function, by breakpoint.
+    Kretprobe(Name),
     /// A tracepoint with its raw arguments.
     RawTracepoint(Name),
     /// A tracepoint with its record: category and name.
@@ -59,6 +62,7 @@ impl Target {
             Self::Fentry(_) => "fentry",
             Self::Fexit(_) => "fexit",
             Self::Kprobe(_) => "kprobe",
+            Self::Kretprobe(_) => "kretprobe",
             Self::RawTracepoint(_) => "raw_tracepoint",
             Self::Tracepoint(..) => "tracepoint",
             Self::Xdp(..) => "xdp",
@@ -69,13 +73,24 @@ impl Target {
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Fentry(name) | Self::Fexit(name) | Self::Kprobe(name) | Self::RawTracepoint(name) => {
-                f.write_str(name)
-            }
+            Self::Fentry(name)
+            | Self::Fexit(name)
+            | Self::Kprobe(name)
+            | Self::Kretprobe(name)
+            | Self::RawTracepoint(name) => f.write_str(name),
             Self::Tracepoint(category, name) => write!(f, "{category}:{name}"),
             Self::Xdp(index, _) => write!(f, "interface {index}"),
         }
     }
+}
+
+/// The names of the programs in an object file.
+///
+/// # Errors
+/// [`Error::Object`] for a file that is none.
+pub fn program_names(bytes: &[u8]) -> Result<Vec<String>> {
+    let object = aya_obj::Object::parse(bytes).map_err(|error| Error::Object(with_causes(&error)))?;
+    Ok(object.programs.into_keys().collect())
 }
 
 /// A BPF object that is being opened: what may be set before its maps are made.
@@ -149,15 +164,24 @@ impl Object {
     /// # Errors
     /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Attach`].
     pub fn attach(&mut self, name: &str, target: &Target) -> Result<()> {
+        self.load(name, target)?;
+        let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
+        attach(program, target).map_err(|error| attach_error(target, error))?;
+        self.attached.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// Loads a program for a target, if it is not loaded yet.
+    ///
+    /// # Errors
+    /// [`Error::Verifier`], [`Error::Privilege`].
+    pub fn load(&mut self, name: &str, target: &Target) -> Result<()> {
         let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
         let btf = match target {
             Target::Fentry(_) | Target::Fexit(_) => Some(kernel_btf()?),
             _ => None,
         };
-        load(program, target, btf.as_ref()).map_err(|error| load_error(name, error))?;
-        attach(program, target).map_err(|error| attach_error(target, error))?;
-        self.attached.insert(name.to_owned());
-        Ok(())
+        load(program, target, btf.as_ref()).map_err(|error| load_error(name, error))
     }
 
     /// The kernel's id of a loaded program.
@@ -263,11 +287,14 @@ impl Object {
     pub fn missed(&self) -> Option<u64> {
         let mut sum = None;
         for name in &self.attached {
-            let fd = self.ebpf.program(name)?.fd().ok()?;
-            // The kernel counts misses of tracing programs only.
-            if matches!(self.ebpf.program(name)?, Program::Xdp(_)) {
+            let program = self.ebpf.program(name)?;
+            // The kernel counts misses of tracing programs only; those of returns only from 6.7 on, in a link that
+            // aya 0.14 does not let us ask.
+            let is_return = matches!(program, Program::KProbe(program) if matches!(program.kind(), ProbeKind::Return));
+            if is_return || matches!(program, Program::Xdp(_)) {
                 return None;
             }
+            let fd = program.fd().ok()?;
             *sum.get_or_insert(0) += sys::recursion_misses(fd.as_fd()).ok()??;
         }
         sum
@@ -368,7 +395,7 @@ fn load(program: &mut Program, target: &Target, btf: Option<&Btf>) -> Result<(),
     let loaded = match (program, target, btf) {
         (Program::FEntry(program), Target::Fentry(function), Some(btf)) => program.load(function, btf),
         (Program::FExit(program), Target::Fexit(function), Some(btf)) => program.load(function, btf),
-        (Program::KProbe(program), Target::Kprobe(_), _) => program.load(),
+        (Program::KProbe(program), Target::Kprobe(_) | Target::Kretprobe(_), _) => program.load(),
         (Program::RawTracePoint(program), Target::RawTracepoint(_), _) => program.load(),
         (Program::TracePoint(program), Target::Tracepoint(..), _) => program.load(),
         (Program::Xdp(program), Target::Xdp(..), _) => program.load(),
@@ -384,7 +411,10 @@ fn attach(program: &mut Program, target: &Target) -> Result<(), ProgramError> {
     match (program, target) {
         (Program::FEntry(program), Target::Fentry(_)) => FEntry::attach(program).map(drop),
         (Program::FExit(program), Target::Fexit(_)) => FExit::attach(program).map(drop),
-        (Program::KProbe(program), Target::Kprobe(function)) => KProbe::attach(program, function.as_ref(), 0).map(drop),
+        // At entry or at return, as the program's section says.
+        (Program::KProbe(program), Target::Kprobe(function) | Target::Kretprobe(function)) => {
+            KProbe::attach(program, function.as_ref(), 0).map(drop)
+        }
         (Program::RawTracePoint(program), Target::RawTracepoint(name)) => {
             RawTracePoint::attach(program, name).map(drop)
         }
@@ -446,7 +476,9 @@ fn explanation(log: &str) -> String {
 
 fn attach_error(target: &Target, error: ProgramError) -> Error {
     let (what, hint) = match target {
-        Target::Fentry(name) | Target::Fexit(name) | Target::Kprobe(name) => (format!("kernel function {name}"), ""),
+        Target::Fentry(name) | Target::Fexit(name) | Target::Kprobe(name) | Target::Kretprobe(name) => {
+            (format!("kernel function {name}"), "")
+        }
         Target::RawTracepoint(name) => (format!("raw tracepoint {name}"), ""),
         Target::Tracepoint(category, name) => {
             (format!("tracepoint {category}:{name}"), "; is tracefs mounted on /sys/kernel/tracing?")

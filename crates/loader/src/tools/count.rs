@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, time::Instant};
 
-use super::{Only, in_initial_pid_namespace, kernel_release, now};
+use super::{Needs, Only, in_initial_pid_namespace, kernel_release, now};
 use crate::{
     bpf::{Object, Opener, Target},
     error::{Error, Result},
@@ -25,13 +25,38 @@ pub struct Options {
     pub max_entries: Option<u32>,
 }
 
+pub(super) fn needs() -> Needs {
+    Needs {
+        tool: "count",
+        operation: "tracing system calls",
+        capabilities: privilege::TRACING,
+        prepare: || open(&Options::default()).map(drop),
+        ways: vec![("opens", ways(false))],
+    }
+}
+
 /// Attaches and starts counting.
 ///
 /// # Errors
 /// [`Error::InvalidArgument`], [`Error::NotSupported`] where no hook works, [`Error::Privilege`].
 pub fn attach(options: &Options) -> Result<Session> {
+    let mut object = open(options)?;
+    let hooked = hooks::attach(&mut object, "count", &ways(options.only.failed), options.hook)?;
+    let attached = Attached {
+        command: "count".to_owned(),
+        hooks: hooked.hooks,
+        blind_to: hooked.blind_to,
+        buffer: None,
+        kernel: kernel_release(),
+        mode: Optional(None),
+    };
+    Session::start(object, Tool::Counter(Box::new(Pids::default())), attached)
+}
+
+/// The object with its maps.
+fn open(options: &Options) -> Result<Object> {
     let filter = options.only.filter()?;
-    privilege::require("tracing system calls", privilege::TRACING)?;
+    needs().check_privileges()?;
     let mut opener = Opener::new(objects::COUNT).global("FILTER", filter);
     match options.max_entries {
         // The kernel allocates all of it at once; more would not fit into the memory that it may ask for.
@@ -45,17 +70,7 @@ pub fn attach(options: &Options) -> Result<Session> {
     if let Ok(offset) = tracefs::field_offset("syscalls", "sys_exit_openat", "ret") {
         opener = opener.global("SYS_EXIT_RET", offset);
     }
-    let mut object = opener.open()?;
-    let hooked = hooks::attach(&mut object, "count", &ways(options.only.failed), options.hook)?;
-    let attached = Attached {
-        command: "count".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
-    Session::start(object, Tool::Counter(Box::new(Pids::default())), attached)
+    opener.open()
 }
 
 /// The ways in the order of preference: trampolines cost least, kprobes see 32-bit callers too, raw tracepoints run
@@ -67,9 +82,11 @@ fn ways(failed: bool) -> Vec<Way> {
     const IN_FUNCTION: &[&str] = &["io_uring", "invalid_how"];
     const NATIVE: &[&str] = &["io_uring", "compat"];
     let way = |kind, programs, blind_to| Way { kind, programs, blind_to };
+    let kretprobe = way(Kind::Kretprobe, vec![("count_kretprobe", Target::Kretprobe(OPEN.into()))], IN_FUNCTION);
     if failed {
         return vec![
             way(Kind::Fentry, vec![("count_fexit", Target::Fexit(OPEN.into()))], IN_FUNCTION),
+            kretprobe,
             way(Kind::RawTracepoint, vec![("count_sys_exit", Target::RawTracepoint("sys_exit".into()))], IO_URING),
             way(Kind::Tracepoint, hooks::on_each("count_tp_exit", EXITS), NATIVE),
         ];
@@ -77,6 +94,7 @@ fn ways(failed: bool) -> Vec<Way> {
     vec![
         way(Kind::Fentry, vec![("count_fentry", Target::Fentry(OPEN.into()))], IN_FUNCTION),
         way(Kind::Kprobe, vec![("count_kprobe", Target::Kprobe(OPEN.into()))], IN_FUNCTION),
+        kretprobe,
         way(Kind::RawTracepoint, vec![("count_sys_enter", Target::RawTracepoint("sys_enter".into()))], IO_URING),
         way(Kind::Tracepoint, hooks::on_each("count_tp_enter", ENTRIES), NATIVE),
     ]

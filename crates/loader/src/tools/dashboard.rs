@@ -5,9 +5,9 @@ use ebpflab_common::{
     exec::{ARGS_LEN, Exec, FILENAME_LEN},
 };
 
-use super::{EventOptions, buffer_size, exec, kernel_release, open, ring::RingSource};
+use super::{EventOptions, Needs, buffer_size, exec, kernel_release, open, ring::RingSource};
 use crate::{
-    bpf::Opener,
+    bpf::{Object, Opener},
     error::Result,
     hooks, objects, privilege,
     records::{Attached, Event},
@@ -18,17 +18,22 @@ use crate::{
 /// Bytes of the ring buffer unless the user asks for another number.
 const BUFFER: u64 = 4 << 20;
 
+pub(super) fn needs() -> Needs {
+    Needs {
+        tool: "dashboard",
+        operation: "tracing opens and execs",
+        capabilities: privilege::TRACING,
+        prepare: || open_object(&EventOptions::default()).map(drop),
+        ways: vec![("opens", open::ways()), ("execs", exec::ways())],
+    }
+}
+
 /// Attaches and starts.
 ///
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
 pub fn attach(options: &EventOptions) -> Result<Session> {
-    let filter = options.only.filter()?;
-    privilege::require("tracing opens and execs", privilege::TRACING)?;
-    let largest = size_of::<Exec>() + FILENAME_LEN + ARGS_LEN;
-    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), largest)?;
-    let opener = Opener::new(objects::DASHBOARD).global("FILTER", filter).max_entries("EVENTS", buffer);
-    let mut object = exec::with_offsets(open::with_offsets(opener)).open()?;
+    let (mut object, buffer) = open_object(options)?;
     let opens = hooks::attach(&mut object, "dashboard", &open::ways(), options.hook)?;
     let hooked = opens.and(hooks::attach(&mut object, "dashboard", &exec::ways(), None)?);
     let activity = RingSource::new(&mut object, event, true)?;
@@ -41,6 +46,16 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
         mode: Optional(None),
     };
     Session::start(object, Tool::Source(Box::new(activity)), attached)
+}
+
+/// The object with its maps, and the size of its buffer.
+fn open_object(options: &EventOptions) -> Result<(Object, u32)> {
+    let filter = options.only.filter()?;
+    needs().check_privileges()?;
+    let largest = size_of::<Exec>() + FILENAME_LEN + ARGS_LEN;
+    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), largest)?;
+    let opener = Opener::new(objects::DASHBOARD).global("FILTER", filter).max_entries("EVENTS", buffer);
+    Ok((exec::with_offsets(open::with_offsets(opener)).open()?, buffer))
 }
 
 fn event(record: &[u8], clock_offset: u64) -> Option<Event> {

@@ -7,7 +7,7 @@ use ebpflab_common::{
     exec::{ARGS_LEN, Exec, FILENAME_LEN, arguments},
 };
 
-use super::{EventOptions, buffer_size, clock_offset, kernel_release};
+use super::{EventOptions, Needs, buffer_size, clock_offset, kernel_release};
 use crate::{
     bpf::{Object, Opener, Perf, Target},
     error::Result,
@@ -22,16 +22,22 @@ use crate::{
 /// Bytes of each CPU's buffer unless the user asks for another number.
 const BUFFER: u64 = 256 << 10;
 
+pub(super) fn needs() -> Needs {
+    Needs {
+        tool: "exec",
+        operation: "tracing execs",
+        capabilities: privilege::TRACING,
+        prepare: || open(&EventOptions::default()).map(drop),
+        ways: vec![("execs", ways())],
+    }
+}
+
 /// Attaches and starts.
 ///
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
 pub fn attach(options: &EventOptions) -> Result<Session> {
-    let filter = options.only.filter()?;
-    privilege::require("tracing execs", privilege::TRACING)?;
-    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Exec>() + FILENAME_LEN + ARGS_LEN)?;
-    let mut object = with_offsets(Opener::new(objects::EXEC).global("FILTER", filter)).open()?;
-    let perf = object.take_perf("EVENTS", buffer as usize)?;
+    let (mut object, perf, buffer) = open(options)?;
     let hooked = hooks::attach(&mut object, "exec", &ways(), options.hook)?;
     let attached = Attached {
         command: "exec".to_owned(),
@@ -43,6 +49,16 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
     };
     let execs = Execs { perf, clock_offset: clock_offset()? };
     Session::start(object, Tool::Source(Box::new(execs)), attached)
+}
+
+/// The object with its maps, its buffers, and the size of each.
+fn open(options: &EventOptions) -> Result<(Object, Perf, u32)> {
+    let filter = options.only.filter()?;
+    needs().check_privileges()?;
+    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Exec>() + FILENAME_LEN + ARGS_LEN)?;
+    let mut object = with_offsets(Opener::new(objects::EXEC).global("FILTER", filter)).open()?;
+    let perf = object.take_perf("EVENTS", buffer as usize)?;
+    Ok((object, perf, buffer))
 }
 
 /// Tells the programs what tracefs says about the record. Where it says nothing the tracepoint cannot be attached

@@ -15,10 +15,39 @@ use nix::time::{ClockId, clock_gettime};
 
 use crate::{
     error::{Error, Result},
-    hooks::Kind,
+    hooks::{Kind, Way},
+    privilege::{self, Capability},
 };
 pub use only::Only;
 pub(crate) use only::in_initial_pid_namespace;
+
+/// What a tool needs, for whoever wants to know before it is attached.
+pub(crate) struct Needs {
+    /// The tool's name.
+    pub(crate) tool: &'static str,
+    /// What it is doing, for the error about capabilities.
+    pub(crate) operation: &'static str,
+    pub(crate) capabilities: &'static [Capability],
+    /// All but the hooks: makes its maps and buffers, as large as they are unless told.
+    pub(crate) prepare: fn() -> Result<()>,
+    /// What it hooks, and the ways to: of each list it takes the first that works.
+    pub(crate) ways: Vec<(&'static str, Vec<Way>)>,
+}
+
+impl Needs {
+    /// What is checked before anything is tried.
+    ///
+    /// # Errors
+    /// [`Error::Privilege`], [`Error::NotSupported`] before Linux 5.8.
+    pub(crate) fn check_privileges(&self) -> Result<()> {
+        privilege::require(self.operation, self.capabilities)
+    }
+}
+
+/// What each of the tools needs.
+pub(crate) fn needs() -> [Needs; 5] {
+    [count::needs(), dashboard::needs(), exec::needs(), open::needs(), xdp::needs()]
+}
 
 /// What a tool that has events is asked for.
 #[derive(Clone, Debug, Default)]

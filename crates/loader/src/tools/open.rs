@@ -5,9 +5,9 @@ use ebpflab_common::{
     open::{Open, PATH_LEN},
 };
 
-use super::{EventOptions, buffer_size, kernel_release, ring::RingSource};
+use super::{EventOptions, Needs, buffer_size, kernel_release, ring::RingSource};
 use crate::{
-    bpf::{Opener, Target},
+    bpf::{Object, Opener, Target},
     error::Result,
     hooks::{self, EXITS, Kind, Way},
     objects, privilege,
@@ -20,16 +20,22 @@ use crate::{
 /// Bytes of the ring buffer unless the user asks for another number.
 const BUFFER: u64 = 4 << 20;
 
+pub(super) fn needs() -> Needs {
+    Needs {
+        tool: "open",
+        operation: "tracing system calls",
+        capabilities: privilege::TRACING,
+        prepare: || open(&EventOptions::default()).map(drop),
+        ways: vec![("opens", ways())],
+    }
+}
+
 /// Attaches and starts.
 ///
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
 pub fn attach(options: &EventOptions) -> Result<Session> {
-    let filter = options.only.filter()?;
-    privilege::require("tracing system calls", privilege::TRACING)?;
-    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Open>() + PATH_LEN)?;
-    let opener = Opener::new(objects::OPEN).global("FILTER", filter).max_entries("EVENTS", buffer);
-    let mut object = with_offsets(opener).open()?;
+    let (mut object, buffer) = open(options)?;
     let hooked = hooks::attach(&mut object, "open", &ways(), options.hook)?;
     let opens = RingSource::new(&mut object, |record, offset| event(record, offset).map(Event::Open), false)?;
     let attached = Attached {
@@ -41,6 +47,15 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
         mode: Optional(None),
     };
     Session::start(object, Tool::Source(Box::new(opens)), attached)
+}
+
+/// The object with its maps, and the size of its buffer.
+fn open(options: &EventOptions) -> Result<(Object, u32)> {
+    let filter = options.only.filter()?;
+    needs().check_privileges()?;
+    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Open>() + PATH_LEN)?;
+    let opener = Opener::new(objects::OPEN).global("FILTER", filter).max_entries("EVENTS", buffer);
+    Ok((with_offsets(opener).open()?, buffer))
 }
 
 /// Tells the programs what tracefs says about the records of system calls. Where it says nothing their tracepoints
@@ -57,7 +72,7 @@ pub(super) fn with_offsets(mut opener: Opener<'_>) -> Opener<'_> {
 
 /// The ways in the order of preference. The trampoline at the return has the arguments too, so nothing has to be
 /// remembered; the others remember the call at its entry. After a kprobe the return comes from a raw tracepoint: a
-/// kretprobe would lose returns while many calls are blocked.
+/// kretprobe, which has to be asked for, loses returns while many calls are blocked.
 pub(super) fn ways() -> Vec<Way> {
     const OPEN: &str = "do_sys_openat2";
     const IN_FUNCTION: &[&str] = &["io_uring", "invalid_how"];
@@ -72,6 +87,11 @@ pub(super) fn ways() -> Vec<Way> {
     vec![
         way(Kind::Fentry, vec![("open_fexit", Target::Fexit(OPEN.into()))], IN_FUNCTION),
         way(Kind::Kprobe, vec![("open_kprobe", Target::Kprobe(OPEN.into())), sys_exit.clone()], IN_FUNCTION),
+        way(
+            Kind::Kretprobe,
+            vec![("open_kprobe", Target::Kprobe(OPEN.into())), ("open_kretprobe", Target::Kretprobe(OPEN.into()))],
+            IN_FUNCTION,
+        ),
         way(
             Kind::RawTracepoint,
             vec![("open_sys_enter", Target::RawTracepoint("sys_enter".into())), sys_exit],

@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use ebpflab_common::xdp::{Protocol, Traffic};
 
-use super::{kernel_release, now};
+use super::{Needs, kernel_release, now};
 use crate::{
     bpf::{Object, Opener, Target, XdpMode},
     error::{Error, Result},
@@ -20,6 +20,20 @@ const PROGRAM: &str = "xdp_count";
 pub const MODES: [(&str, XdpMode); 4] =
     [("auto", XdpMode::Default), ("skb", XdpMode::Skb), ("drv", XdpMode::Driver), ("hw", XdpMode::Hardware)];
 
+pub(super) fn needs() -> Needs {
+    Needs {
+        tool: "xdp",
+        operation: "attaching to XDP",
+        capabilities: privilege::NETWORK,
+        prepare: || {
+            Opener::new(objects::XDP).open()?;
+            // Which interface it will be is not known, and nothing is attached to one for a try.
+            Opener::new(objects::PROBE).open()?.load("probe_xdp", &Target::Xdp(0, XdpMode::Default))
+        },
+        ways: Vec::new(),
+    }
+}
+
 /// Attaches to an interface and starts counting.
 ///
 /// # Errors
@@ -31,7 +45,7 @@ pub fn attach(iface: &OsStr, mode: &str) -> Result<Session> {
         Error::InvalidArgument(format!("there is no XDP mode {mode}; it is one of {names}"))
     })?;
     let index = interface::index_of(iface)?;
-    privilege::require("attaching to XDP", privilege::NETWORK)?;
+    needs().check_privileges()?;
     let iface = &*iface.to_string_lossy();
     let mut object = Opener::new(objects::XDP).open()?;
     let reason = attach_program(&mut object, iface, index, asked, *flags)?;

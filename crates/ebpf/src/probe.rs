@@ -1,0 +1,49 @@
+//! Programs that do nothing, one of each kind: whether they can be loaded and attached tells what a kernel and the
+//! privileges of a process allow (`ebpflab doctor`). They are loaded alone and gone at once.
+#![no_std]
+#![no_main]
+
+use aya_ebpf::{
+    bindings::xdp_action::XDP_PASS,
+    macros::{fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, xdp},
+    programs::{
+        FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext, XdpContext,
+    },
+};
+// For the licence and the panic handler.
+use ebpflab_ebpf as _;
+
+#[fentry(function = "do_sys_openat2")]
+fn probe_fentry(_ctx: FEntryContext) -> i32 {
+    0
+}
+
+#[fexit(function = "do_sys_openat2")]
+fn probe_fexit(_ctx: FExitContext) -> i32 {
+    0
+}
+
+#[kprobe(function = "do_sys_openat2")]
+fn probe_kprobe(_ctx: ProbeContext) -> u32 {
+    0
+}
+
+#[kretprobe(function = "do_sys_openat2")]
+fn probe_kretprobe(_ctx: RetProbeContext) -> u32 {
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sys_enter")]
+fn probe_raw_tp(_ctx: RawTracePointContext) -> i32 {
+    0
+}
+
+#[tracepoint(category = "sched", name = "sched_process_exec")]
+fn probe_tp(_ctx: TracePointContext) -> u32 {
+    0
+}
+
+#[xdp]
+fn probe_xdp(_ctx: XdpContext) -> u32 {
+    XDP_PASS
+}

@@ -1,0 +1,151 @@
+//! What the kernel takes: types of programs and maps, and helpers, each tried with the smallest program or map there is.
+
+use std::io;
+
+use aya::{
+    maps::{Array, MapType},
+    programs::{ProgramError, ProgramType},
+    sys::{BpfHelper, is_helper_supported, is_map_supported, is_program_supported},
+};
+
+use super::{is_refusal, kernel_btf};
+use crate::error::{Result, with_causes};
+
+/// An answer: yes, no, or why it cannot be known.
+pub(crate) type Known = std::result::Result<bool, Unknown>;
+
+/// Why a probe has no answer.
+pub(crate) struct Unknown {
+    /// What the kernel said.
+    pub(crate) reason: String,
+    /// Whether it said EPERM.
+    pub(crate) is_refusal: bool,
+}
+
+impl Unknown {
+    fn new(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self { reason: with_causes(error), is_refusal: is_refusal(error) }
+    }
+}
+
+/// Types of programs by the names that bpftool gives them, with what they are for.
+const PROGRAM_TYPES: [(&str, ProgramType, &str); 7] = [
+    ("kprobe", ProgramType::KProbe, "kprobe, kretprobe, uprobe and uretprobe programs"),
+    ("tracepoint", ProgramType::TracePoint, "tracepoint programs"),
+    ("raw_tracepoint", ProgramType::RawTracePoint, "raw tracepoint programs"),
+    ("tracing", ProgramType::Tracing, "fentry and fexit programs"),
+    ("xdp", ProgramType::Xdp, "XDP programs"),
+    ("sched_cls", ProgramType::SchedClassifier, "tc programs"),
+    ("cgroup_skb", ProgramType::CgroupSkb, "programs on a cgroup's packets"),
+];
+
+/// Types of maps by the names that bpftool gives them.
+const MAP_TYPES: [(&str, MapType); 8] = [
+    ("hash", MapType::Hash),
+    ("array", MapType::Array),
+    ("percpu_array", MapType::PerCpuArray),
+    ("percpu_hash", MapType::PerCpuHash),
+    ("perf_event_array", MapType::PerfEventArray),
+    ("ringbuf", MapType::RingBuf),
+    ("lpm_trie", MapType::LpmTrie),
+    ("prog_array", MapType::ProgramArray),
+];
+
+/// The helpers that the embedded programs call.
+const HELPERS: [(&str, BpfHelper); 15] = [
+    ("bpf_map_lookup_elem", BpfHelper::BPF_FUNC_map_lookup_elem),
+    ("bpf_map_update_elem", BpfHelper::BPF_FUNC_map_update_elem),
+    ("bpf_map_delete_elem", BpfHelper::BPF_FUNC_map_delete_elem),
+    ("bpf_get_smp_processor_id", BpfHelper::BPF_FUNC_get_smp_processor_id),
+    ("bpf_get_current_pid_tgid", BpfHelper::BPF_FUNC_get_current_pid_tgid),
+    ("bpf_get_current_uid_gid", BpfHelper::BPF_FUNC_get_current_uid_gid),
+    ("bpf_get_current_comm", BpfHelper::BPF_FUNC_get_current_comm),
+    ("bpf_perf_event_output", BpfHelper::BPF_FUNC_perf_event_output),
+    ("bpf_get_current_task", BpfHelper::BPF_FUNC_get_current_task),
+    ("bpf_get_current_cgroup_id", BpfHelper::BPF_FUNC_get_current_cgroup_id),
+    ("bpf_probe_read_user", BpfHelper::BPF_FUNC_probe_read_user),
+    ("bpf_probe_read_kernel", BpfHelper::BPF_FUNC_probe_read_kernel),
+    ("bpf_probe_read_user_str", BpfHelper::BPF_FUNC_probe_read_user_str),
+    ("bpf_ktime_get_boot_ns", BpfHelper::BPF_FUNC_ktime_get_boot_ns),
+    ("bpf_ringbuf_output", BpfHelper::BPF_FUNC_ringbuf_output),
+];
+
+/// For each type of programs: its name, what it is for, and whether the kernel loads one.
+pub(crate) fn program_types() -> Vec<(&'static str, &'static str, Known)> {
+    PROGRAM_TYPES
+        .map(|(name, kind, what)| (name, what, is_program_supported(kind).map_err(|e| Unknown::new(&e))))
+        .into()
+}
+
+/// For each type of maps: its name, and whether the kernel makes one.
+pub(crate) fn map_types() -> Vec<(&'static str, Known)> {
+    MAP_TYPES.map(|(name, kind)| (name, is_map_supported(kind).map_err(|error| Unknown::new(&error)))).into()
+}
+
+/// For each helper: its name, and whether a tracing program may call it.
+pub(crate) fn helpers() -> Vec<(&'static str, Known)> {
+    HELPERS.map(|(name, helper)| (name, helper_of_tracing(helper))).into()
+}
+
+/// Kprobe programs have them all, and are loaded even where kprobes cannot be attached; where the type is not there,
+/// raw tracepoints have them too.
+fn helper_of_tracing(helper: BpfHelper) -> Known {
+    let supported = |kind| is_helper_supported(kind, helper).map_err(|error: ProgramError| Unknown::new(&error));
+    match supported(ProgramType::RawTracePoint)? {
+        true => Ok(true),
+        false => supported(ProgramType::KProbe),
+    }
+}
+
+/// Whether the kernel describes its own types.
+///
+/// # Errors
+/// [`crate::error::Error::NotSupported`] says why not.
+pub(crate) fn btf() -> Result<()> {
+    kernel_btf().map(drop)
+}
+
+/// Whether a map of that many bytes can be made: before 5.11 maps are charged against RLIMIT_MEMLOCK.
+pub(crate) fn map_of(bytes: usize) -> Known {
+    const ENTRY: usize = 4_096;
+    match Array::<_, [u8; ENTRY]>::create((bytes / ENTRY) as u32, 0) {
+        Ok(_) => Ok(true),
+        Err(error) => Err(Unknown::new(&error)),
+    }
+}
+
+/// Names and ids of the programs that are loaded, where the kernel tells.
+///
+/// # Errors
+/// What the kernel said; it tells CAP_SYS_ADMIN only.
+pub(crate) fn loaded_programs() -> io::Result<Vec<(u32, String)>> {
+    aya::programs::loaded_programs()
+        .map(|info| {
+            let info = info.map_err(io::Error::other)?;
+            Ok((info.id(), info.name_as_str().unwrap_or_default().to_owned()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::objects;
+
+    /// Numbers of the helpers that an object's instructions call (BPF_JMP | BPF_CALL without a pseudo source).
+    fn called(elf: &[u8]) -> Vec<u32> {
+        const CALL: u8 = 0x85;
+        let object = aya_obj::Object::parse(elf).expect("an object");
+        let instructions = object.functions.values().flat_map(|function| &function.instructions);
+        instructions.filter(|ins| ins.code == CALL && ins.src_reg() == 0).map(|ins| ins.imm as u32).collect()
+    }
+
+    #[test]
+    fn the_helpers_are_those_that_our_programs_call() {
+        let called: BTreeSet<_> = objects::ALL.iter().flat_map(|elf| called(elf)).collect();
+        let listed: BTreeSet<_> = HELPERS.iter().map(|(_, helper)| *helper as u32).collect();
+        assert_eq!(called, listed);
+    }
+}

@@ -1,0 +1,125 @@
+//! What the kernel has and takes.
+
+use std::{fs, io};
+
+use super::{no, probed, unknown, yes};
+use crate::{
+    bpf::probe,
+    error::Error,
+    privilege,
+    records::Feature,
+    tracefs::{self, State},
+};
+
+const GROUP: &str = "kernel";
+/// The ring buffer that `open` and `dashboard` have unless told, the largest map of all.
+const LARGEST_MAP: usize = 4 << 20;
+
+pub(super) fn features() -> Vec<Feature> {
+    vec![age(), btf(), jit(), tracefs(), lockdown(), memory()]
+}
+
+fn age() -> Feature {
+    const NAME: &str = "Linux 5.8 or later";
+    if privilege::is_too_old() {
+        return no(GROUP, NAME, "there is no CAP_BPF", "nothing works", "a newer kernel");
+    }
+    yes(GROUP, NAME, "there is CAP_BPF")
+}
+
+fn btf() -> Feature {
+    match probe::btf() {
+        Ok(()) => yes(GROUP, "BTF", "/sys/kernel/btf/vmlinux describes the kernel's types"),
+        Err(Error::NotSupported { reason, needs, .. }) => {
+            no(GROUP, "BTF", reason, "nothing but xdp works: fields of the kernel's structs cannot be found", needs)
+        }
+        Err(error) => unknown(GROUP, "BTF", error.to_string(), "read access to /sys/kernel/btf/vmlinux"),
+    }
+}
+
+fn jit() -> Feature {
+    const PATH: &str = "/proc/sys/net/core/bpf_jit_enable";
+    match fs::read_to_string(PATH) {
+        Ok(text) if text.trim() == "0" => no(
+            GROUP,
+            "JIT",
+            "programs are interpreted",
+            "every event costs several times as much",
+            "sysctl net.core.bpf_jit_enable=1",
+        ),
+        Ok(_) => yes(GROUP, "JIT", "programs are compiled"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => unknown(
+            GROUP,
+            "JIT",
+            format!("there is no {PATH}: a network namespace other than the first, or a kernel without CONFIG_BPF_JIT"),
+            "look on the host",
+        ),
+        Err(error) => unknown(GROUP, "JIT", format!("{PATH}: {error}"), privilege::FIX),
+    }
+}
+
+fn tracefs() -> Feature {
+    match tracefs::state() {
+        State::Readable => yes(GROUP, "tracefs", State::Readable.reason()),
+        state => no(
+            GROUP,
+            "tracefs",
+            state.reason(),
+            "no tracepoints: tools take another hook, which they tell",
+            state.fix(),
+        ),
+    }
+}
+
+/// `none`, `integrity` or `confidentiality`, the one that holds in brackets (security/lockdown/lockdown.c). Policies
+/// of other making show only when they refuse something.
+fn lockdown() -> Feature {
+    const NAME: &str = "not locked down";
+    match fs::read_to_string("/sys/kernel/security/lockdown") {
+        Ok(text) if text.contains("[confidentiality]") => no(
+            GROUP,
+            NAME,
+            "lockdown is confidentiality",
+            "programs may not read the kernel's memory: nothing but xdp works",
+            "boot with lockdown=integrity or none (Secure Boot may ask for more)",
+        ),
+        Ok(text) if text.contains("[integrity]") => yes(GROUP, NAME, "lockdown is integrity, which leaves BPF alone"),
+        Ok(_) => yes(GROUP, NAME, "lockdown is none"),
+        Err(error) => unknown(
+            GROUP,
+            NAME,
+            format!("/sys/kernel/security/lockdown: {error}"),
+            "mount -t securityfs securityfs /sys/kernel/security",
+        ),
+    }
+}
+
+fn memory() -> Feature {
+    const NAME: &str = "memory for maps";
+    match probe::map_of(LARGEST_MAP) {
+        Ok(_) => yes(GROUP, NAME, "a map of 4 MiB was made"),
+        Err(error) if error.is_refusal && privilege::holds(privilege::CAP_BPF) => no(
+            GROUP,
+            NAME,
+            format!("a map of 4 MiB: {}", error.reason),
+            "open, exec, count and dashboard cannot make their maps",
+            "ulimit -l unlimited, LimitMEMLOCK=infinity for a service, or CAP_SYS_RESOURCE",
+        ),
+        Err(error) => unknown(GROUP, NAME, error.reason, privilege::FIX),
+    }
+}
+
+pub(super) fn programs_and_maps() -> Vec<Feature> {
+    const NEWER: &str = "a kernel that is newer or built with more of CONFIG_BPF*";
+    const TOOLS: &str = "the tools that use it do not work";
+    let programs = probe::program_types()
+        .into_iter()
+        .map(|(name, what, known)| probed("program type", name, known, what, "no such programs", NEWER));
+    let maps = probe::map_types()
+        .into_iter()
+        .map(|(name, known)| probed("map type", name, known, "maps can be made", TOOLS, NEWER));
+    let helpers = probe::helpers()
+        .into_iter()
+        .map(|(name, known)| probed("helper", name, known, "tracing programs may call it", TOOLS, NEWER));
+    programs.chain(maps).chain(helpers).collect()
+}
