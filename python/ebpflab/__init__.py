@@ -6,6 +6,7 @@
 PacketCount(packets=0, bytes=0)
 """
 
+from ebpflab.doctor import features, verdict
 from ebpflab.errors import (
     AttachError,
     ClosedError,
@@ -17,7 +18,9 @@ from ebpflab.errors import (
 from ebpflab.records import (
     Attached,
     ExecEvent,
+    Feature,
     Hook,
+    HookVerdict,
     Ledger,
     Ledgers,
     Mode,
@@ -26,6 +29,7 @@ from ebpflab.records import (
     PidCount,
     Reading,
     Summary,
+    Verdict,
 )
 from ebpflab.session import CountSession, EventSession, Session
 from ebpflab.tools.count import PidCounter, counts
@@ -45,7 +49,9 @@ __all__ = [
     "EventSession",
     "ExecEvent",
     "Execs",
+    "Feature",
     "Hook",
+    "HookVerdict",
     "Ledger",
     "Ledgers",
     "Mode",
@@ -60,10 +66,13 @@ __all__ = [
     "Reading",
     "Session",
     "Summary",
+    "Verdict",
     "VerifierError",
     "activity",
     "counts",
     "execs",
+    "features",
     "opens",
+    "verdict",
     "xdp",
 ]

@@ -2,7 +2,19 @@ from typing import Any, final
 
 from ebpflab.tools.only import Only
 
-__all__ = ["Session", "attach_count", "attach_dashboard", "attach_exec", "attach_open", "attach_xdp", "schemas"]
+__all__ = [
+    "Session",
+    "attach_count",
+    "attach_dashboard",
+    "attach_exec",
+    "attach_open",
+    "attach_xdp",
+    "features",
+    "features_json",
+    "schemas",
+    "verdict",
+    "verdict_json",
+]
 
 @final
 class Session:
@@ -27,4 +39,8 @@ def attach_dashboard(only: Only, hook: str | None, buffer: int | None) -> Sessio
 def attach_exec(only: Only, hook: str | None, buffer: int | None) -> Session: ...
 def attach_open(only: Only, hook: str | None, buffer: int | None) -> Session: ...
 def attach_xdp(iface: str, mode: str) -> Session: ...
+def features() -> list[dict[str, Any]]: ...
+def features_json() -> bytes: ...
 def schemas() -> list[dict[str, Any]]: ...
+def verdict(tool: str) -> dict[str, Any]: ...
+def verdict_json(tool: str) -> bytes: ...

@@ -27,11 +27,13 @@ if TYPE_CHECKING:
 
 EBPFLAB = (sys.executable, "-m", "ebpflab")
 WORKLOADS = Path(__file__).parent.parent / "workloads"
-HOOKS = ("fentry", "kprobe", "raw_tracepoint", "tracepoint")
+#: Those that tools take by themselves, in the order of preference.
+DEFAULTS = ("fentry", "kprobe", "raw_tracepoint", "tracepoint")
+HOOKS = (*DEFAULTS, "kretprobe")
 # `unshare` makes tracefs visible to the tool alone: the tests need it mounted nowhere, and leave it mounted nowhere.
 WITH_TRACEFS = (
     *("unshare", "--mount", "--propagation", "private", "sh", "-c"),
-    'mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"',
+    '[ -d /sys/kernel/tracing/events ] || mount -t tracefs tracefs /sys/kernel/tracing && exec "$@"',
     "sh",
 )
 # The same with an empty folder in its place.
@@ -90,6 +92,11 @@ class Tool:
         assert self.process.stderr
         self._out, self._err = self.process.stdout, self.process.stderr
         self._records: list[Record] = []
+
+    @property
+    def first(self) -> Record:
+        """The first line."""
+        return self._records[0]
 
     def record(self) -> Record:
         """Wait for the next line."""
@@ -265,7 +272,7 @@ def ia32_emulation() -> bool:
 def probe(hook: str) -> str | None:
     """Return why this kernel cannot do a hook, found in another way than the tool does."""
     lockdown = Path("/sys/kernel/security/lockdown")
-    if hook == "kprobe" and not Path("/sys/bus/event_source/devices/kprobe").exists():
+    if hook in {"kprobe", "kretprobe"} and not Path("/sys/bus/event_source/devices/kprobe").exists():
         return "the kernel has no kprobes"
     if hook == "fentry" and not Path("/sys/kernel/btf/vmlinux").exists():
         return "the kernel has no BTF"
@@ -287,6 +294,21 @@ def skip_unless_able(tool: Tool, hook: str) -> None:
     reason = probe(hook)
     assert reason, ended.stderr
     pytest.skip(reason)
+
+
+def hooked(pid: int) -> set[tuple[str, str]]:
+    """Return program and kind of hook of all that a process has attached, as the kernel lists it.
+
+    Names have at most 15 bytes; a kretprobe is a kprobe to the kernel. Before 5.15 kprobes and tracepoints are perf
+    events of the process, from then on links like the others.
+    """
+    programs = {program["id"]: program for program in kernel_list("prog")}
+    held = _held_by(Path(f"/proc/{pid}/fdinfo"))
+    links = [link for link in kernel_list("link") if ("link", link["id"]) in held]
+    attached = [link["prog_id"] for link in links]
+    attached += [event["prog_id"] for event in _bpftool("perf", "list") if event["pid"] == pid]
+    kinds = {link["prog_id"]: link["attach_type"].removeprefix("trace_") for link in links if link["type"] == "tracing"}
+    return {(programs[one]["name"][:15], kinds.get(one, programs[one]["type"])) for one in attached}
 
 
 def ip(*arguments: str) -> None:
@@ -325,12 +347,16 @@ def namespace(suffix: str) -> Iterator[str]:
         ip("netns", "delete", name)
 
 
-def kernel_list(kind: str) -> list[Record]:
-    """Return what the kernel lists: `prog`, `map` or `link`."""
-    listing = subprocess.run(["bpftool", "-j", kind, "list"], capture_output=True, text=True, check=False)
+def _bpftool(*arguments: str) -> list[Record]:
+    listing = subprocess.run(["bpftool", "-j", *arguments], capture_output=True, text=True, check=False)
     # An object that goes away while the list is made is an error to bpftool; the caller asks again.
     found: list[Record] = json.loads(listing.stdout or "[]") if listing.returncode == 0 else []
     return found
+
+
+def kernel_list(kind: str) -> list[Record]:
+    """Return what the kernel lists: `prog`, `map` or `link`."""
+    return _bpftool(kind, "list")
 
 
 def kernel_ids() -> set[tuple[str, int]]:
@@ -340,10 +366,16 @@ def kernel_ids() -> set[tuple[str, int]]:
 
 def held_by_others() -> set[tuple[str, int]]:
     """Return those that other processes hold by a file descriptor: somebody else may use BPF beside the tests."""
+    own = Path(f"/proc/{os.getpid()}/fdinfo")
+    return {held for folder in Path("/proc").glob("[0-9]*/fdinfo") if folder != own for held in _held_by(folder)}
+
+
+def _held_by(fdinfo: Path) -> set[tuple[str, int]]:
+    """Return the programs, maps and links that a process holds, by kind and id."""
     found = set()
-    for info in Path("/proc").glob("[0-9]*/fdinfo/*"):
-        with contextlib.suppress(OSError):
-            if info.parts[2] != str(os.getpid()):
+    with contextlib.suppress(OSError):
+        for info in fdinfo.iterdir():
+            with contextlib.suppress(OSError):
                 lines = (line.split(":\t") for line in info.read_text().splitlines())
                 found |= {(line[0].removesuffix("_id"), int(line[1])) for line in lines if line[0] in _ID_FIELDS}
     return found

@@ -216,9 +216,9 @@ def test_what_is_attached_is_what_the_kernel_lists(
 def test_the_default_hook_is_told_with_its_reason(start: Start) -> None:
     tool = start("count", "-d", "0.1")
     (hook,) = {(hook["kind"], hook["reason"]) for hook in tool.record()["hooks"]}
-    first = next(kind for kind in lab.HOOKS if lab.probe(kind) is None)
+    first = next(kind for kind in lab.DEFAULTS if lab.probe(kind) is None)
     assert hook[0] == first
-    for passed_over in lab.HOOKS[: lab.HOOKS.index(first)]:
+    for passed_over in lab.DEFAULTS[: lab.DEFAULTS.index(first)]:
         assert f"{passed_over}: " in hook[1]
     assert tool.ended().status == 0
 

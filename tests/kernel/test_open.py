@@ -315,7 +315,7 @@ def blocked(pid: int) -> bool:
 
 
 @pytest.mark.parametrize("end", ["pending", "opened", "killed"])
-@pytest.mark.parametrize("hook", lab.HOOKS)
+@pytest.mark.parametrize("hook", lab.DEFAULTS)
 def test_calls_that_block_cost_nobody_an_event(start: Start, opener: lab.Opener, hook: str, end: str) -> None:
     opener.do("name", "forty-blocked")
     tool = start("open", "-n", "forty-blocked", "--hook", hook, wrapper=lab.WITH_TRACEFS)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ebpflab::{
-    records::{Attached, Event, Ledger, PacketCount, Reading, Summary},
+    records::{Attached, Event, Feature, Ledger, PacketCount, Reading, Summary, Verdict},
     schema::{Schema, Text},
 };
 use pyo3::{
@@ -166,6 +166,44 @@ pub(crate) fn summary<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound
         "duration_s" => summary.duration_s,
         "counts" => summary.counts.0.as_ref().map(|totals| counts(py, &totals.0)).transpose()?,
         "ledgers" => ledgers.transpose()?,
+    )
+}
+
+pub(crate) fn feature<'py>(py: Python<'py>, feature: &Feature) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "group" => &feature.group,
+        "name" => &feature.name,
+        "answer" => &feature.answer,
+        "found" => &feature.found,
+        "costs" => &feature.costs,
+        "fix" => &feature.fix,
+    )
+}
+
+pub(crate) fn verdict<'py>(py: Python<'py>, verdict: &Verdict) -> PyResult<Bound<'py, PyDict>> {
+    let hooks: Vec<_> = verdict
+        .hooks
+        .iter()
+        .map(|hook| {
+            dict!(
+                py,
+                "part" => &hook.part,
+                "hook" => &hook.hook,
+                "works" => hook.works,
+                "taken" => hook.taken,
+                "reason" => &hook.reason,
+                "fix" => &hook.fix,
+            )
+        })
+        .collect::<PyResult<_>>()?;
+    dict!(
+        py,
+        "tool" => &verdict.tool,
+        "works" => verdict.works,
+        "reason" => &verdict.reason,
+        "fix" => &verdict.fix,
+        "hooks" => hooks,
     )
 }
 

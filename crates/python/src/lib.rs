@@ -10,6 +10,7 @@ use std::{
 };
 
 use ebpflab::{
+    doctor,
     hooks::Kind,
     records::{self, SCHEMAS},
     schema::Record as _,
@@ -173,6 +174,35 @@ fn attach_open(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<
     py.detach(|| open::attach(&options)).map(Session).map_err(to_python)
 }
 
+/// What works on this kernel and machine.
+#[pyfunction]
+fn features(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    let features = py.detach(doctor::features);
+    let features: Vec<_> = features.iter().map(|feature| convert::feature(py, feature)).collect::<PyResult<_>>()?;
+    PyList::new(py, features)
+}
+
+/// The same as lines of JSON.
+#[pyfunction]
+fn features_json(py: Python<'_>) -> Bound<'_, PyBytes> {
+    let lines: Vec<_> = py.detach(|| doctor::features().iter().flat_map(|feature| feature.to_json_line()).collect());
+    PyBytes::new(py, &lines)
+}
+
+/// What a tool will do here.
+#[pyfunction]
+fn verdict<'py>(py: Python<'py>, tool: &str) -> PyResult<Bound<'py, PyDict>> {
+    let verdict = py.detach(|| doctor::verdict(tool)).map_err(to_python)?;
+    convert::verdict(py, &verdict)
+}
+
+/// The same as a line of JSON.
+#[pyfunction]
+fn verdict_json<'py>(py: Python<'py>, tool: &str) -> PyResult<Bound<'py, PyBytes>> {
+    let verdict = py.detach(|| doctor::verdict(tool)).map_err(to_python)?;
+    Ok(PyBytes::new(py, &verdict.to_json_line()))
+}
+
 /// The descriptions of all records: what the documentation is made from and the Python classes are checked against.
 #[pyfunction]
 fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -183,5 +213,8 @@ fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 #[pymodule(gil_used = false)]
 mod _ebpflab {
     #[pymodule_export]
-    use super::{Session, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp, schemas};
+    use super::{
+        Session, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp, features, features_json,
+        schemas, verdict, verdict_json,
+    };
 }

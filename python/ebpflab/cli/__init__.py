@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import count, dashboard, exec, open, xdp
+from ebpflab.cli import count, dashboard, doctor, exec, open, xdp
 from ebpflab.cli.output import complain
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
 )
 app.command("count")(count.command)
 app.command("dashboard")(dashboard.command)
+app.command("doctor")(doctor.command)
 app.command("exec")(exec.command)
 app.command("open")(open.command)
 app.command("xdp")(xdp.command)

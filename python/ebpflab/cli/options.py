@@ -70,7 +70,7 @@ Uid = Annotated[
 ]
 Failed = Annotated[bool, typer.Option("-x", "--failed", help="Only what failed.")]
 Hook = Annotated[
-    Literal["fentry", "kprobe", "raw_tracepoint", "tracepoint"] | None,
+    Literal["fentry", "kprobe", "kretprobe", "raw_tracepoint", "tracepoint"] | None,
     typer.Option("--hook", help="Take this hook or fail; else the best that the kernel has."),
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many events.")]

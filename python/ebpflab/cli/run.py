@@ -112,14 +112,19 @@ def _follow(session: Running, output: Output[Running], options: Options) -> int:
     try:
         gone = _write(session, output, options)
     except StdoutError as error:
-        if error.nobody_reads:
-            # Whoever read has seen enough.
-            return 0
-        complain(str(error))
-        return FAILED
+        return unwritten(error)
     except (EbpflabError, OSError) as error:
         return _explain(error, verbose=options.verbose)
     return _account(session.ledger, gone, options)
+
+
+def unwritten(error: StdoutError) -> int:
+    """Return the status of a command that could not write what it had to say."""
+    if error.nobody_reads:
+        # Whoever read has seen enough.
+        return 0
+    complain(str(error))
+    return FAILED
 
 
 def _write(session: Running, output: Output[Running], options: Options) -> AttachError | None:

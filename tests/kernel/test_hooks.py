@@ -1,0 +1,125 @@
+"""Every tool by every hook: the same workload gives the same, and what is attached is what was asked for.
+
+The cells of docs/kernel-support.md are the outcomes of the tests here that are marked as such.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.kernel import lab
+
+if TYPE_CHECKING:
+    from tests.kernel.conftest import Start
+
+pytestmark = pytest.mark.smoke
+
+AT_FDCWD = -100
+
+
+def cells(tool: str, hooks: tuple[str, ...] = lab.HOOKS) -> pytest.MarkDecorator:
+    """Run a test by each hook, and make its outcomes cells of the table."""
+    marked = [pytest.param(hook, marks=pytest.mark.cell(tool, hook)) for hook in hooks]
+    return pytest.mark.parametrize("hook", marked)
+
+
+def attached(tool: lab.Tool, hook: str) -> None:
+    """Wait until it counts; what it says is attached is what the kernel lists, and what was asked for."""
+    lab.skip_unless_able(tool, hook)
+    as_kernel = {"kretprobe": "kprobe"}
+    told = {(each["program"][:15], as_kernel.get(each["kind"], each["kind"])) for each in tool.first["hooks"]}
+    assert lab.hooked(tool.process.pid) == told
+    kinds = {each["kind"] for each in tool.first["hooks"] if "exec" not in each["program"]}
+    may_be = {"fentry": [{"fentry"}, {"fexit"}], "kprobe": [{"kprobe"}, {"kprobe", "raw_tracepoint"}]}
+    may_be["kretprobe"] = [{"kretprobe"}, {"kprobe", "kretprobe"}]
+    assert kinds in may_be.get(hook, [{hook}])
+
+
+def opened(opener: lab.Opener) -> list[tuple[str, int]]:
+    """Make 23 opens; return their paths and results."""
+    paths = [f"{opener.folder}/file"] * 20 + [f"{opener.folder}/missing/file"] * 3
+    results = opener.do("syscalls", [("openat", path, 0, 0, AT_FDCWD) for path in paths])
+    assert sum(result >= 0 for result in results) == 20
+    return list(zip(paths, results, strict=True))
+
+
+@cells("open")
+def test_open_sees_the_same_23_opens(start: Start, opener: lab.Opener, hook: str) -> None:
+    tool = start("open", "--hook", hook, "--pid", str(opener.pid), wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook)
+    expected = opened(opener)
+    ended = tool.stop()
+    assert [(event["path"], event["ret"]) for event in ended.events] == expected
+    who = {tuple(event[field] for field in ("pid", "tid", "flags", "mode", "dirfd")) for event in ended.events}
+    assert who == {(opener.pid, opener.pid, 0, 0, AT_FDCWD)}
+    assert (ended.ledger["submitted"], ended.ledger["faults"], ended.ledger["pending"]) == (23, 0, 0)
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+@cells("count")
+def test_count_counts_the_same_23_opens(start: Start, opener: lab.Opener, hook: str) -> None:
+    tool = start("count", "-i", "60", "--hook", hook, "--pid", str(opener.pid), wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook)
+    opened(opener)
+    ended = tool.stop()
+    assert [(row["pid"], row["count"]) for row in ended.summary["counts"]] == [(opener.pid, 23)]
+    assert ended.ledger["submitted"] == 23
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+@cells("count -x", tuple(hook for hook in lab.HOOKS if hook != "kprobe"))
+def test_count_counts_the_same_3_failures(start: Start, opener: lab.Opener, hook: str) -> None:
+    tool = start("count", "-x", "-i", "60", "--hook", hook, "--pid", str(opener.pid), wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook)
+    opened(opener)
+    ended = tool.stop()
+    assert [(row["pid"], row["count"]) for row in ended.summary["counts"]] == [(opener.pid, 3)]
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+@cells("dashboard")
+def test_the_dashboard_has_the_same_opens_and_execs(start: Start, opener: lab.Opener, hook: str) -> None:
+    tool = start("dashboard", "--hook", hook, wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook)
+    expected = opened(opener)
+    for _ in range(3):
+        subprocess.run(["/bin/true", hook], check=True)
+    ended = tool.stop()
+    opens = [event for event in ended.events if event["type"] == "open" and event["pid"] == opener.pid]
+    execs = [event for event in ended.events if event["type"] == "exec" and event["argv"] == ["/bin/true", hook]]
+    assert [(event["path"], event["ret"]) for event in opens] == expected
+    assert len(execs) == 3
+    assert ended.ledger["dropped"] == 0
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+@cells("exec", ("tracepoint", "raw_tracepoint"))
+def test_exec_sees_the_same_23_execs(start: Start, runner: lab.Runner, hook: str) -> None:
+    program = runner.do("link", "known-program")
+    tool = start("exec", "--hook", hook, "-n", "known-program", wrapper=lab.WITH_TRACEFS)
+    lab.skip_unless_able(tool, hook)
+    assert [kind for _, kind in lab.hooked(tool.process.pid)] == [hook]
+    pids = runner.do("run", [(program, [hook, str(number)]) for number in range(23)])
+    ended = tool.stop()
+    assert [event["pid"] for event in ended.events] == pids
+    assert [event["argv"] for event in ended.events] == [[hook, str(number)] for number in range(23)]
+    assert {(event["ppid"], event["filename"]) for event in ended.events} == {(runner.pid, program)}
+    assert (ended.ledger["submitted"], ended.status, ended.stderr) == (23, 0, "")
+
+
+@cells("xdp", ("skb", "drv"))
+def test_xdp_counts_the_same_23_packets(start: Start, wire: tuple[str, str], hook: str) -> None:
+    left, right = wire
+    lab.ip("-n", left, "address", "add", "192.0.2.1/24", "dev", "wire")
+    lab.ip("-n", right, "address", "add", "192.0.2.2/24", "dev", "wire")
+    tool = start("xdp", "--iface", "wire", "--mode", hook, "-i", "60", wrapper=lab.netns_exec(left))
+    assert tool.record()["mode"] == {"asked": hook, "got": hook}
+    assert lab.hooked(tool.process.pid) == {("xdp_count", "xdp")}
+    ping = [*lab.netns_exec(left), "ping", "-q", "-c", "23", "-i", "0.01", "192.0.2.2"]
+    subprocess.run(ping, check=True, stdout=subprocess.DEVNULL)
+    ended = tool.stop()
+    assert ended.summary["counts"]["icmp"] == {"packets": 23, "bytes": 23 * 98}
+    assert (ended.status, ended.stderr) == (0, "")
