@@ -1,0 +1,225 @@
+//! CO-RE: where the embedded objects look for kernel fields, on every kernel that we claim, without any of them.
+//! `btf/SERIES.btf` is the type information of a kernel, cut down to what the objects ask for. After a change of
+//! the fields in crates/ebpf/build.rs: `scripts/btf-fixtures`, and a row in [`FIELDS`] from the kernel's own
+//! (`bpftool btf dump file VMLINUX`), not from what this test says.
+#![cfg(target_arch = "x86_64")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use aya_obj::{btf::Btf, generated::bpf_insn};
+use ebpflab::objects;
+use object::{Object as _, ObjectSection as _};
+
+const OBJECTS: [&[u8]; 5] = [objects::COUNT, objects::DASHBOARD, objects::EXEC, objects::OPEN, objects::XDP];
+
+/// Debian's kernels; 6.18 is a micro-VM's (6.18.44-fc).
+const KERNELS: [(&str, &[u8]); 5] = [
+    ("5.10", include_bytes!("btf/5.10.btf")),
+    ("6.1", include_bytes!("btf/6.1.btf")),
+    ("6.12", include_bytes!("btf/6.12.btf")),
+    ("6.18", include_bytes!("btf/6.18.btf")),
+    ("7.3", include_bytes!("btf/7.3.btf")),
+];
+
+/// Offsets in bytes, in the order of [`KERNELS`].
+const FIELDS: [(&str, [u64; 5]); 8] = [
+    ("linux_binprm.filename", [96, 96, 96, 96, 120]),
+    ("mm_struct.arg_end", [320, 320, 384, 488, 736]),
+    ("mm_struct.arg_start", [312, 312, 376, 480, 728]),
+    ("pt_regs.orig_ax", [120, 120, 120, 120, 120]),
+    ("task_struct.mm", [2056, 2272, 2304, 1136, 2744]),
+    ("task_struct.real_parent", [2248, 2432, 2448, 1280, 2888]),
+    ("task_struct.tgid", [2236, 2420, 2436, 1268, 2876]),
+    ("task_struct.thread_info.status", [8, 16, 16, 16, 16]),
+];
+
+/// What a record asks about a field (`enum bpf_core_relo_kind`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Question {
+    Offset,
+    Exists,
+}
+
+/// One instruction that the loader adapts to the running kernel.
+struct Record {
+    section: String,
+    /// Of the instruction, in bytes from the start of the section.
+    offset: usize,
+    /// `struct.member`, or `struct.member.member`.
+    field: String,
+    question: Question,
+}
+
+/// Sections `.BTF` and `.BTF.ext`; layout in the kernel's Documentation/bpf/btf.rst.
+struct LocalBtf<'a> {
+    strings: &'a [u8],
+    /// By id, from 1 on, the bytes of each type.
+    types: Vec<&'a [u8]>,
+}
+
+fn word(data: &[u8], at: usize) -> usize {
+    u32::from_le_bytes(*data[at..].first_chunk().expect("four bytes")) as usize
+}
+
+impl<'a> LocalBtf<'a> {
+    fn parse(btf: &'a [u8]) -> Self {
+        let body = &btf[word(btf, 4)..];
+        let (types, strings) = (&body[word(btf, 8)..][..word(btf, 12)], &body[word(btf, 16)..][..word(btf, 20)]);
+        let (mut at, mut parsed) = (0, vec![&types[..0]]);
+        while at < types.len() {
+            let (kind, count) = (types[at + 7] & 0x1f, word(types, at + 4) & 0xffff);
+            let size = 12
+                + match kind {
+                    1 | 14 | 17 => 4,              // int, var, decl_tag
+                    3 => 12,                       // array
+                    4 | 5 | 15 | 19 => 12 * count, // struct, union, datasec, enum64
+                    6 | 13 => 8 * count,           // enum, func_proto
+                    _ => 0,
+                };
+            parsed.push(&types[at..at + size]);
+            at += size;
+        }
+        Self { strings, types: parsed }
+    }
+
+    fn string(&self, at: usize) -> &'a str {
+        let bytes = self.strings[at..].split(|byte| *byte == 0).next().expect("split gives one piece at least");
+        str::from_utf8(bytes).expect("a name")
+    }
+
+    /// A struct and the members on the way, by the indices that the record holds: `0:1:0` -> `struct.member.member`.
+    fn path(&self, mut id: usize, access: &str) -> String {
+        let mut path = self.string(word(self.types[id], 0)).to_owned();
+        // The first index is that of an array of structs.
+        for index in access.split(':').skip(1) {
+            let member = &self.types[id][12 + 12 * index.parse::<usize>().expect("an index")..];
+            path = format!("{path}.{}", self.string(word(member, 0)));
+            id = word(member, 4);
+        }
+        path
+    }
+}
+
+/// All records of an object.
+fn records(elf: &[u8]) -> Vec<Record> {
+    let file = object::File::parse(elf).expect("an ELF object");
+    let section = |name| file.section_by_name(name).expect("it is kept").data().expect("readable");
+    let (btf, ext) = (LocalBtf::parse(section(".BTF")), section(".BTF.ext"));
+    let table = &ext[word(ext, 4) + word(ext, 24)..][..word(ext, 28)];
+    let mut records = Vec::new();
+    let mut at = 4;
+    while at < table.len() {
+        let (name, count) = (btf.string(word(table, at)), word(table, at + 4));
+        at += 8;
+        for _ in 0..count {
+            records.push(Record {
+                section: name.to_owned(),
+                offset: word(table, at),
+                field: btf.path(word(table, at + 4), btf.string(word(table, at + 8))),
+                question: match word(table, at + 12) {
+                    0 => Question::Offset,
+                    2 => Question::Exists,
+                    kind => panic!("crates/ebpf/build.rs writes no records of kind {kind}"),
+                },
+            });
+            at += word(table, 0);
+        }
+    }
+    records
+}
+
+/// The number that the loader put into an instruction; `None` if it made it one that no kernel takes: a call of a
+/// function that there is not.
+fn answer(instruction: &bpf_insn) -> Option<u64> {
+    const CALL: u8 = 0x85;
+    const POISON: i32 = 0x0bad_2310;
+    if (instruction.code, instruction.imm) == (CALL, POISON) {
+        return None;
+    }
+    let number = match instruction.code & 0x07 {
+        // Loads and stores.
+        1..=3 => instruction.off.into(),
+        // Constants; none of ours needs the second half of a 64-bit one.
+        0 | 4 | 7 => instruction.imm,
+        class => panic!("an instruction of class {class} has no place for a number"),
+    };
+    Some(number.try_into().expect("an offset"))
+}
+
+/// Relocates an object as the loader does, and reads what became of its records. All that ask the same got the same
+/// answer.
+fn answers(elf: &[u8], kernel: &[u8]) -> BTreeMap<(String, Question), Option<u64>> {
+    let file = object::File::parse(elf).expect("an ELF object");
+    let mut object = aya_obj::Object::parse(elf).expect("a BPF object");
+    let btf = Btf::parse(kernel, object.endianness).expect("BTF");
+    object.relocate_btf(&btf).expect("it fits");
+
+    let mut answers = BTreeMap::new();
+    for record in records(elf) {
+        let section = file.section_by_name(&record.section).expect("a section of programs").index();
+        let inside =
+            |start: usize, count: usize| (start..start + count * size_of::<bpf_insn>()).contains(&record.offset);
+        let function = object.functions.values().find(|function| {
+            function.section_index.0 == section.0 && inside(function.section_offset, function.instructions.len())
+        });
+        let function = function.expect("records are of instructions");
+        let index = (record.offset - function.section_offset) / size_of::<bpf_insn>();
+        let answer = answer(&function.instructions[index]);
+        let before = answers.insert((record.field.clone(), record.question), answer);
+        assert!(before.is_none_or(|before| before == answer), "{} in {}", record.field, function.name);
+    }
+    answers
+}
+
+/// What the records of an object should become on a kernel, if `lacking` were not there.
+fn expected(elf: &[u8], kernel: usize, lacking: &str) -> BTreeMap<(String, Question), Option<u64>> {
+    let answer = |record: &Record| {
+        let row = FIELDS.iter().find(|(field, _)| *field == record.field);
+        let (field, offsets) = row.unwrap_or_else(|| panic!("{} has no row in FIELDS", record.field));
+        match record.question {
+            Question::Exists => Some(u64::from(*field != lacking)),
+            Question::Offset => (*field != lacking).then_some(offsets[kernel]),
+        }
+    };
+    records(elf).iter().map(|record| ((record.field.clone(), record.question), answer(record))).collect()
+}
+
+#[test]
+fn every_field_is_where_the_kernel_has_it() {
+    for (index, (series, btf)) in KERNELS.iter().enumerate() {
+        for elf in OBJECTS {
+            assert_eq!(answers(elf, btf), expected(elf, index, "nothing"), "{series}");
+        }
+    }
+}
+
+/// The object still fits; the program asks whether there is the field, and what it does if there is cannot run.
+#[test]
+fn a_field_that_a_kernel_lacks_is_said_not_to_exist() {
+    for (index, (series, btf)) in KERNELS.iter().enumerate() {
+        for (field, _) in FIELDS {
+            let (_, member) = field.rsplit_once('.').expect("struct.member");
+            let name = format!("\0{member}\0").into_bytes();
+            let places: Vec<_> = (0..btf.len()).filter(|at| btf[*at..].starts_with(&name)).collect();
+            let [at] = places[..] else { panic!("{member} should be once in the BTF of {series}: {places:?}") };
+            let mut without = btf.to_vec();
+            without[at + 1] = b'?';
+            for elf in OBJECTS {
+                assert_eq!(answers(elf, &without), expected(elf, index, field), "{series} without {field}");
+            }
+        }
+    }
+}
+
+#[test]
+fn no_object_is_left_out() {
+    let built = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/x86_64")).expect("it is committed");
+    assert_eq!(built.count(), OBJECTS.len());
+}
+
+#[test]
+fn no_row_is_left_over() {
+    let used: BTreeSet<_> = OBJECTS.into_iter().flat_map(records).map(|record| record.field).collect();
+    let rows: Vec<_> = FIELDS.iter().map(|(field, _)| (*field).to_owned()).collect();
+    assert_eq!(used.into_iter().collect::<Vec<_>>(), rows);
+}
