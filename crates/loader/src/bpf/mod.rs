@@ -462,16 +462,27 @@ fn load_error(program: &str, error: ProgramError) -> Error {
     }
 }
 
-/// The line in which the verifier says why: before 7.3 the last one before its statistics, from 7.3 the one after
-/// the heading `Reason`.
+/// Why the verifier refused, in one line: the paragraph under `Reason:` where there is one (7.3 has it for some
+/// refusals), else the last line before the statistics that is no dump of a state.
 fn explanation(log: &str) -> String {
-    let mut lines = log.lines().map(str::trim).filter(|line| !line.is_empty());
-    if let Some(reason) = lines.clone().skip_while(|line| !line.starts_with("Reason")).nth(1) {
-        return reason.to_owned();
+    let lines = log.lines().map(str::trim);
+    let reason: Vec<_> =
+        lines.clone().skip_while(|line| *line != "Reason:").skip(1).take_while(|line| !line.is_empty()).collect();
+    if !reason.is_empty() {
+        return reason.join(" ");
     }
-    let is_statistics =
-        |line: &&str| ["processed ", "verification time", "stack depth"].iter().any(|start| line.starts_with(start));
-    lines.rfind(|line| !is_statistics(line)).unwrap_or("it gave no reason").to_owned()
+    let is_statistics = |line: &str| line.starts_with("verification time") || line.starts_with("processed ");
+    if !lines.clone().any(is_statistics) {
+        // Kernels before 6.4 keep the beginning of a log that is larger than the largest buffer, and drop its end.
+        return "it says so at the end of its log, which is too long to be read whole".to_owned();
+    }
+    let is_state = |line: &str| line.starts_with("cur state:") || line.starts_with("old state:");
+    lines
+        .take_while(|line| !is_statistics(line))
+        .filter(|line| !line.is_empty() && !is_state(line))
+        .last()
+        .unwrap_or("it gave no reason")
+        .to_owned()
 }
 
 fn attach_error(target: &Target, error: ProgramError) -> Error {
@@ -492,15 +503,58 @@ fn attach_error(target: &Target, error: ProgramError) -> Error {
 mod tests {
     use super::explanation;
 
+    /// As kernels end the log of aya's level.
+    const STATISTICS: &str = "verification time 11 usec\nstack depth 0\nprocessed 1 insns (limit 1000000)";
+
     #[test]
     fn the_explanation_is_the_last_line_before_the_statistics() {
-        let log = "0: (b7) r0 = 0\nR1 invalid mem access 'scalar'\nverification time 11 usec\nstack depth 0\n\
-                   processed 1 insns (limit 1000000) max_states_per_insn 0";
-        assert_eq!(explanation(log), "R1 invalid mem access 'scalar'");
+        let log = format!("0: (b7) r0 = 0\nR1 invalid mem access 'scalar'\n{STATISTICS}");
+        assert_eq!(explanation(&log), "R1 invalid mem access 'scalar'");
+    }
+
+    #[test]
+    fn states_are_no_explanation() {
+        let log = format!(
+            "1: (15) if r0 == 0x0 goto pc-1        ; R0=0\ninfinite loop detected at insn 1\n\
+             cur state: R0=0 R1=ctx() R10=fp0\nold state: R0=P0 R1=ctx() R10=fp0\n{STATISTICS}"
+        );
+        assert_eq!(explanation(&log), "infinite loop detected at insn 1");
+    }
+
+    /// The logs of Linux 7.3, whose statistics have a line for each subprogram.
+    #[test]
+    fn the_explanation_of_7_3_is_the_paragraph_of_the_reason() {
+        let log = "last insn is not an exit or jmp\n\n\
+            Verification failed: Program Structure: Subprogram can fall through\n\n\
+            Reason:\n  \
+              Subprogram 0 reaches its last instruction 0 without an exit or jump, so control could continue\n  \
+              into the next subprogram.\n\n\
+            At:\n  insn 0\n       | ^-- error: subprogram can fall through\n  Instruction context:\n  \
+              >>> 0 | (b7) r0 = 0\n\n\
+            Suggestion:\n  \
+              End each subprogram with an exit or an explicit jump that keeps control flow inside the\n  \
+              subprogram.\n\n\
+            verification time 562 usec\nstack depth max 0\n\
+            subprog 0 (<unknown>) main insns_self 0 insns_total 0 stack 0\n\
+            processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0";
+        let reason = "Subprogram 0 reaches its last instruction 0 without an exit or jump, so control could continue \
+                      into the next subprogram.";
+        assert_eq!(explanation(log), reason);
+    }
+
+    #[test]
+    fn not_all_refusals_of_7_3_have_the_paragraph() {
+        let log = "0: R1=ctx() R10=fp0\n0: (61) r0 = *(u32 *)(r1 +2000)\n\
+            invalid bpf_context access off=2000 size=4\nverification time 663 usec\nstack depth max 0\n\
+            subprog 0 (<unknown>) main insns_self 1 insns_total 1 stack 0\n\
+            processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0";
+        assert_eq!(explanation(log), "invalid bpf_context access off=2000 size=4");
     }
 
     #[test]
     fn a_log_without_a_reason_is_not_made_up() {
         assert_eq!(explanation("processed 0 insns"), "it gave no reason");
+        let cut = "1: (07) r0 += 1\n2: (a5) if r0 < 0xf4240 go";
+        assert_eq!(explanation(cut), "it says so at the end of its log, which is too long to be read whole");
     }
 }
