@@ -55,6 +55,16 @@ def test_from_python_it_is_a_privilege_error() -> None:
     assert done.stdout == "CAP_BPF CAP_PERFMON True\n"
 
 
+def test_verifying_an_object_is_a_privilege_error_too() -> None:
+    program = (
+        "import ebpflab, ebpflab.testing\n"
+        "try: ebpflab.testing.verify(b'')\n"
+        "except ebpflab.PrivilegeError as error: print(*error.missing_caps, bool(error.fix))"
+    )
+    done = subprocess.run([*DROP, sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "CAP_BPF CAP_PERFMON True\n"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root has capabilities to keep")
 def test_only_what_is_missing_is_named(run: Run) -> None:
     # CAP_BPF (39) alone is kept, by its number, which older setpriv understands.

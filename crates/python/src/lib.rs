@@ -10,7 +10,7 @@ use std::{
 };
 
 use ebpflab::{
-    doctor,
+    bpf, doctor,
     hooks::Kind,
     records::{self, SCHEMAS},
     schema::Record as _,
@@ -203,6 +203,12 @@ fn verdict_json<'py>(py: Python<'py>, tool: &str) -> PyResult<Bound<'py, PyBytes
     Ok(PyBytes::new(py, &verdict.to_json_line()))
 }
 
+/// The name of each program of an object, and how many instructions the verifier went through.
+#[pyfunction]
+fn verify(py: Python<'_>, elf: &[u8]) -> PyResult<Vec<(String, Option<u32>)>> {
+    py.detach(|| bpf::verify(elf)).map_err(to_python)
+}
+
 /// The descriptions of all records: what the documentation is made from and the Python classes are checked against.
 #[pyfunction]
 fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -215,6 +221,6 @@ mod _ebpflab {
     #[pymodule_export]
     use super::{
         Session, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp, features, features_json,
-        schemas, verdict, verdict_json,
+        schemas, verdict, verdict_json, verify,
     };
 }

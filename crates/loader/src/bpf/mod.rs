@@ -17,8 +17,8 @@ use aya::{
         perf::{PerfEvent, PerfEventArrayBuffer},
     },
     programs::{
-        FEntry, FExit, KProbe, ProbeKind, Program, ProgramError, RawTracePoint, TestRun as _, TestRunOptions,
-        TracePoint, Xdp, links::FdLink,
+        FEntry, FExit, KProbe, ProbeKind, Program, ProgramError, ProgramType, RawTracePoint, TestRun as _,
+        TestRunOptions, TracePoint, Xdp, links::FdLink,
     },
     sys::SyscallError,
     util::{KernelVersion, online_cpus},
@@ -446,6 +446,81 @@ fn unload(program: &mut Program) -> Result<(), ProgramError> {
         Program::TracePoint(program) => program.unload(),
         Program::Xdp(program) => program.unload(),
         _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// Has every program of an object verified by this kernel, in the order of their names: each is loaded, nothing is
+/// attached, and all are unloaded again. Returns the names and how many instructions the verifier went through, which
+/// kernels tell from 5.16 on.
+///
+/// # Errors
+/// [`Error::Verifier`], [`Error::Privilege`], [`Error::Object`]; [`Error::NotSupported`] for a program that is verified
+/// against what it is attached to.
+pub fn verify(elf: &[u8]) -> Result<Vec<(String, Option<u32>)>> {
+    privilege::require("verifying a BPF object", privilege::TRACING)?;
+    let mut object = Opener::new(elf).open()?;
+    let mut programs: Vec<_> = object.ebpf.programs_mut().collect();
+    if programs.is_empty() {
+        return Err(Error::Object("it has no programs".to_owned()));
+    }
+    programs.sort_by_key(|(name, _)| *name);
+    programs.into_iter().map(|(name, program)| Ok((name.to_owned(), verify_program(name, program)?))).collect()
+}
+
+/// Loads a program of any kind that can be loaded without saying what it will be attached to.
+fn verify_program(name: &str, program: &mut Program) -> Result<Option<u32>> {
+    privilege::require(&format!("loading program {name}"), capabilities(program))?;
+    let loaded = match program {
+        Program::CgroupDevice(program) => program.load(),
+        Program::CgroupSkb(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::CgroupSockopt(program) => program.load(),
+        Program::CgroupSysctl(program) => program.load(),
+        Program::FlowDissector(program) => program.load(),
+        Program::KProbe(program) => program.load(),
+        Program::LircMode2(program) => program.load(),
+        Program::PerfEvent(program) => program.load(),
+        Program::RawTracePoint(program) => program.load(),
+        Program::ReusePortSocketFilter(program) => program.load(),
+        Program::SchedClassifier(program) => program.load(),
+        Program::SkLookup(program) => program.load(),
+        Program::SkMsg(program) => program.load(),
+        Program::SkReuseport(program) => program.load(),
+        Program::SkSkb(program) => program.load(),
+        Program::SockOps(program) => program.load(),
+        Program::SocketFilter(program) => program.load(),
+        Program::TracePoint(program) => program.load(),
+        Program::UProbe(program) => program.load(),
+        Program::Xdp(program) => program.load(),
+        Program::BtfTracePoint(_)
+        | Program::Extension(_)
+        | Program::FEntry(_)
+        | Program::FExit(_)
+        | Program::Iter(_)
+        | Program::Lsm(_)
+        | Program::LsmCgroup(_) => {
+            return Err(Error::NotSupported {
+                feature: format!("verifying program {name}"),
+                needs: "the kernel function or hook that it is attached to".to_owned(),
+                reason: "programs of its kind are only verified when they are attached".to_owned(),
+            });
+        }
+    };
+    loaded.map_err(|error| load_error(name, error))?;
+    let info = program.info().map_err(|error| Error::Object(with_causes(&error)))?;
+    Ok(info.verified_instruction_count())
+}
+
+/// What the kernel wants of whoever loads a program (`is_net_admin_prog_type` in kernel/bpf/syscall.c).
+fn capabilities(program: &Program) -> &'static [privilege::Capability] {
+    match program.prog_type() {
+        ProgramType::KProbe
+        | ProgramType::PerfEvent
+        | ProgramType::RawTracePoint
+        | ProgramType::SocketFilter
+        | ProgramType::TracePoint => privilege::TRACING,
+        _ => privilege::NETWORK,
     }
 }
 
