@@ -7,16 +7,66 @@ import gc
 import itertools
 import os
 import shutil
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
 from tests.kernel import lab
+from tests.vm.page import Results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 _NUMBERS = itertools.count()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the matrix ask for the outcomes."""
+    parser.addoption("--results", type=Path, help="where to write the outcomes for the kernel matrix")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Collect them, if they are asked for."""
+    if path := config.getoption("--results"):
+        config.pluginmanager.register(_Outcomes(path))
+
+
+class _Outcomes:
+    """Which tests ran, which were skipped and why, and the cells of docs/kernel-support.md."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._results = Results(os.uname().release, ran=0, failed=0, skipped=[], cells={})
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        report = yield
+        del call
+        reason = None
+        if report.skipped:
+            assert isinstance(report.longrepr, tuple)
+            reason = report.longrepr[2].removeprefix("Skipped: ")
+            self._results.skipped.append(reason)
+        elif report.failed:
+            reason = "the test failed"
+        if report.when == "call" or reason:
+            self._count(item, reason, failed=report.failed)
+        return report
+
+    def _count(self, item: pytest.Item, reason: str | None, *, failed: bool) -> None:
+        ran = 0 if reason and not failed else 1
+        results = self._results
+        self._results = replace(results, ran=results.ran + ran, failed=results.failed + failed)
+        if cell := item.get_closest_marker("cell"):
+            tool, hook = cell.args
+            self._results.cells[tool, hook] = reason
+
+    def pytest_sessionfinish(self) -> None:
+        self._results.write(self._path)
 
 
 class Start(Protocol):

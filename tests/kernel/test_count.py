@@ -74,6 +74,7 @@ def test_calls_that_only_share_a_number_are_not_counted(start: Start, opener: la
     assert opener.do("opens", 7) == of(tool.stop(), opener.pid)
 
 
+@pytest.mark.smoke
 @pytest.mark.skipif(not lab.ia32_emulation(), reason="the kernel has no 32-bit system calls")
 @pytest.mark.parametrize("hook", ["fentry", "kprobe", "raw_tracepoint"])
 def test_32_bit_callers_are_counted(start: Start, opener: lab.Opener, hook: str) -> None:
@@ -177,6 +178,7 @@ def test_every_hook_counts_the_same(start: Start, opener: lab.Opener, hook: str,
     assert ended.status == 0
 
 
+@pytest.mark.smoke
 def test_without_tracefs_there_are_no_tracepoints(start: Start) -> None:
     ended = start("count", "--hook", "tracepoint", wrapper=lab.WITHOUT_TRACEFS).ended()
     assert (ended.status, ended.records) == (77, [])

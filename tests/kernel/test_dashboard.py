@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 import pytest
 
 
+@pytest.mark.smoke
 def test_opens_and_execs_are_one_stream(opener: lab.Opener) -> None:
     with ebpflab.activity() as activity:
         assert opener.do("opens", 23) == 23

@@ -43,6 +43,7 @@ def arguments(event: lab.Record) -> list[bytes]:
     return lab.raw_list(event, "argv")
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("hook", HOOKS)
 def test_each_run_is_an_event_that_has_it_all(start: Start, runner: lab.Runner, hook: str) -> None:
     assert len(ARGUMENTS) == 23
@@ -71,6 +72,7 @@ def test_each_run_is_an_event_that_has_it_all(start: Start, runner: lab.Runner, 
     assert (ended.status, ended.stderr) == (0, "")
 
 
+@pytest.mark.smoke
 def test_the_hook_is_told_with_its_reason(start: Start) -> None:
     (hook,) = start("exec", wrapper=lab.WITH_TRACEFS).record()["hooks"]
     assert hook == {

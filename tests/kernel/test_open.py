@@ -73,6 +73,7 @@ def reports(events: list[lab.Record], asked: Asked, results: list[int]) -> None:
         assert not event["path_truncated"]
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("hook", lab.HOOKS)
 def test_each_open_is_an_event_that_has_it_all(start: Start, opener: lab.Opener, hook: str) -> None:
     assert len(set(NAMES)) == 23
@@ -136,6 +137,7 @@ def test_a_path_that_cannot_be_read_is_null(start: Start, opener: lab.Opener) ->
     assert not any(event["path_truncated"] or "path_bytes" in event for event in ended.events)
 
 
+@pytest.mark.smoke
 def test_a_path_at_the_edge_of_memory_is_whole(start: Start, opener: lab.Opener) -> None:
     tool = start("open", "--pid", str(opener.pid)).attached()
     results = opener.do("edge", True)
@@ -194,6 +196,7 @@ def test_flags_and_mode_are_those_that_the_kernel_takes(start: Start, opener: la
     ]
 
 
+@pytest.mark.smoke
 @pytest.mark.skipif(not lab.ia32_emulation(), reason="the kernel has no 32-bit system calls")
 @pytest.mark.parametrize("hook", ["fentry", "kprobe", "raw_tracepoint"])
 def test_32_bit_callers_are_seen(start: Start, opener: lab.Opener, hook: str) -> None:

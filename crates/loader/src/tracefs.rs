@@ -1,6 +1,6 @@
 //! What tracefs says about tracepoints. It is never mounted behind the user's back.
 
-use std::{fs, path::PathBuf};
+use std::{fs, io, path::PathBuf};
 
 use crate::error::{Error, Result};
 
@@ -40,14 +40,13 @@ impl State {
 
 /// Looks for tracefs.
 pub fn state() -> State {
-    let events = MOUNTS.map(|mount| fs::read_dir(PathBuf::from(mount).join("events")));
-    if events.iter().any(Result::is_ok) {
-        return State::Readable;
+    let [usual, in_debugfs] = MOUNTS.map(|mount| fs::read_dir(PathBuf::from(mount).join("events")));
+    match (usual, in_debugfs) {
+        (Ok(_), _) | (_, Ok(_)) => State::Readable,
+        // Without a mount the folder is sysfs's own, which is open to all and empty.
+        (Err(error), _) if error.kind() == io::ErrorKind::PermissionDenied => State::Closed,
+        _ => State::Absent,
     }
-    // A folder that is closed hides whether anything is in it; the list of mounts does not.
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let is_mounted = mounts.lines().filter_map(|line| line.split(' ').nth(1)).any(|at| MOUNTS.contains(&at));
-    if is_mounted { State::Closed } else { State::Absent }
 }
 
 /// The folder of an event, where tracefs is mounted and readable and has it.

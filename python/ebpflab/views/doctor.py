@@ -18,7 +18,9 @@ _SUMMED_UP = {"helper", "map type", "program type"}
 
 def features(found: Iterable[Feature]) -> str:
     """Return a section for each group, with costs and fixes under what is not there."""
-    return "\n".join(line for group, members in groupby(found, lambda each: each.group) for line in _group(group, members))
+    return "\n".join(
+        line for group, members in groupby(found, lambda each: each.group) for line in _group(group, members)
+    )
 
 
 def _group(name: str, members: Iterable[Feature]) -> Iterator[str]:

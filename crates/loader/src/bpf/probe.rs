@@ -52,7 +52,7 @@ const MAP_TYPES: [(&str, MapType); 8] = [
 ];
 
 /// The helpers that the embedded programs call.
-const HELPERS: [(&str, BpfHelper); 15] = [
+const HELPERS: [(&str, BpfHelper); 16] = [
     ("bpf_map_lookup_elem", BpfHelper::BPF_FUNC_map_lookup_elem),
     ("bpf_map_update_elem", BpfHelper::BPF_FUNC_map_update_elem),
     ("bpf_map_delete_elem", BpfHelper::BPF_FUNC_map_delete_elem),
@@ -66,6 +66,7 @@ const HELPERS: [(&str, BpfHelper); 15] = [
     ("bpf_probe_read_user", BpfHelper::BPF_FUNC_probe_read_user),
     ("bpf_probe_read_kernel", BpfHelper::BPF_FUNC_probe_read_kernel),
     ("bpf_probe_read_user_str", BpfHelper::BPF_FUNC_probe_read_user_str),
+    ("bpf_probe_read_kernel_str", BpfHelper::BPF_FUNC_probe_read_kernel_str),
     ("bpf_ktime_get_boot_ns", BpfHelper::BPF_FUNC_ktime_get_boot_ns),
     ("bpf_ringbuf_output", BpfHelper::BPF_FUNC_ringbuf_output),
 ];

@@ -1,0 +1,202 @@
+"""`doctor` and the verdicts behind it, beside what really happens."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ebpflab
+import pytest
+from ebpflab.doctor import TOOLS
+
+from tests.kernel import lab
+from tests.support import identity
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytestmark = pytest.mark.smoke
+
+IDENTITIES: dict[str, Callable[[], None]] = {
+    "root": identity.root,
+    "root-without-tracefs": identity.root_without_tracefs,
+    "nobody": identity.nobody(),
+    "nobody-bpf-perfmon": identity.nobody(identity.CAP_BPF, identity.CAP_PERFMON),
+    "nobody-bpf": identity.nobody(identity.CAP_BPF),
+}
+#: For each tool: the kinds of hooks that it takes by itself, or None if it does not work; and those that can be forced.
+Abilities = dict[str, tuple[set[str] | None, set[str]]]
+
+
+def told() -> Abilities:
+    """What doctor says."""
+    return {tool: _of_verdict(ebpflab.verdict(tool)) for tool in TOOLS}
+
+
+def _of_verdict(verdict: ebpflab.Verdict) -> tuple[set[str] | None, set[str]]:
+    first = verdict.hooks[0].part if verdict.hooks else ""
+    taken = {hook.hook for hook in verdict.hooks if hook.taken}
+    # A hook of one part is of no use if another part has none.
+    can = {hook.hook for hook in verdict.hooks if hook.works and hook.part == first} if verdict.works else set()
+    return (taken if verdict.works else None), can
+
+
+def real(iface: str) -> Callable[[], Abilities]:
+    """What happens when the tools are attached."""
+    tools: dict[str, tuple[Callable[..., ebpflab.Session], tuple[str, ...]]] = {
+        "count": (ebpflab.counts, lab.HOOKS),
+        "dashboard": (ebpflab.activity, lab.HOOKS),
+        "exec": (ebpflab.execs, ("tracepoint", "raw_tracepoint")),
+        "open": (ebpflab.opens, lab.HOOKS),
+        "xdp": (lambda: ebpflab.xdp(iface), ()),
+    }
+
+    def abilities() -> Abilities:
+        return {
+            tool: (_taken(attach), {hook for hook in hooks if _works(attach, hook)})
+            for tool, (attach, hooks) in tools.items()
+        }
+
+    return abilities
+
+
+def _taken(attach: Callable[..., ebpflab.Session]) -> set[str] | None:
+    try:
+        with attach() as session:
+            # A way is called after its first program's hook; fentry's may be at the return.
+            by_part = {hook.program.partition("_")[0]: hook for hook in reversed(session.attached.hooks)}
+            return {{"fexit": "fentry"}.get(hook.kind, hook.kind) for hook in by_part.values()} - {"xdp"}
+    except (ebpflab.EbpflabError, OSError):
+        return None
+
+
+def _works(attach: Callable[..., ebpflab.Session], hook: str) -> bool:
+    try:
+        attach(hook=hook).close()
+    except (ebpflab.EbpflabError, OSError):
+        return False
+    return True
+
+
+@pytest.mark.parametrize("who", IDENTITIES)
+def test_a_tool_works_if_and_only_if_doctor_says_so(who: str, iface: str) -> None:
+    expected = identity.in_child(IDENTITIES[who], real(iface))
+    assert identity.in_child(IDENTITIES[who], told) == expected
+    print(who, expected)
+    works = {tool for tool, (taken, _) in expected.items() if taken is not None}
+    if who == "root":
+        assert works == set(TOOLS)
+    if who in {"nobody", "nobody-bpf"}:
+        assert works == set()
+
+
+def doctor(*arguments: str, wrapper: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    command = [*wrapper, *lab.EBPFLAB, "doctor", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def features(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the features of a run by group and name."""
+    assert (done.returncode, done.stderr) == (0, "")
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [record["tool"] for record in records if record["type"] == "verdict"] == list(TOOLS)
+    return {(record["group"], record["name"]): record for record in records if record["type"] == "feature"}
+
+
+def test_features_are_what_the_machine_says_elsewhere(iface: str) -> None:
+    found = features(doctor("--json", wrapper=lab.WITH_TRACEFS))
+    answers = {key: record["answer"] for key, record in found.items()}
+    assert answers["kernel", "BTF"] == ("yes" if Path("/sys/kernel/btf/vmlinux").exists() else "no")
+    jit = Path("/proc/sys/net/core/bpf_jit_enable")
+    assert answers["kernel", "JIT"] == ("no" if jit.read_text().strip() == "0" else "yes")
+    assert answers["kernel", "tracefs"] == "yes"
+    for hook in lab.HOOKS:
+        assert answers["hook", hook] == ("yes" if lab.probe(hook) is None else "no")
+    mounted = {line.split()[2] for line in Path("/proc/mounts").read_text().splitlines()}
+    assert answers["cgroup", "v2"] == ("yes" if "cgroup2" in mounted else "no")
+    assert answers["cgroup", "v1"] == ("yes" if "cgroup" in mounted else "no")
+    for interface in Path("/sys/class/net").iterdir():
+        assert answers["xdp", f"{interface.name} skb"] == "yes"
+        assert ("xdp", f"{interface.name} drv") in answers
+    # veth has XDP of its own, on kernels that tell.
+    assert answers["xdp", f"{iface} drv"] in {"yes", "unknown"}
+    assert answers["leftovers", "nothing left behind"] == "yes"
+    for kind in ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "sched_cls", "cgroup_skb"):
+        assert answers["program type", kind] == "yes"
+    assert {record["answer"] for (group, _), record in found.items() if group in {"map type", "helper"}} == {"yes"}
+    assert {record["answer"] for record in found.values()} <= {"yes", "no", "unknown"}
+
+
+def test_a_mount_that_is_missing_comes_with_its_command() -> None:
+    record = features(doctor("--json", wrapper=lab.WITHOUT_TRACEFS))["kernel", "tracefs"]
+    assert record["answer"] == "no"
+    assert "mount -t tracefs tracefs /sys/kernel/tracing" in record["fix"]
+    assert record["costs"]
+
+
+def test_a_tool_is_explained_hook_by_hook() -> None:
+    done = doctor("open", wrapper=lab.WITHOUT_TRACEFS)
+    first, *lines = done.stdout.splitlines()
+    taken = [line for line in lines if line.startswith("  taken ")]
+    assert (done.returncode, done.stderr, len(taken)) == (0, "", 1)
+    assert first == f"open works here, by {taken[0].split()[-1]}"
+    assert [line.split()[3] for line in lines if " opens by " in line] == [
+        "fentry",
+        "kprobe",
+        "kretprobe",
+        "raw_tracepoint",
+        "tracepoint",
+    ]
+    refused = lines.index(next(line for line in lines if " by tracepoint" in line))
+    assert "tracefs is not mounted" in lines[refused]
+    assert "mount -t tracefs" in lines[refused + 1]
+
+
+def test_an_interface_that_is_taken_is_told(iface: str) -> None:
+    with ebpflab.xdp(iface):
+        found = features(doctor("--json"))
+    record = found["xdp", f"{iface} free"]
+    assert record["answer"] == "no"
+    assert "it carries an XDP program" in record["found"]
+    # The program belongs to a process that runs: this one.
+    assert str(os.getpid()) in found["leftovers", "nothing left behind"]["found"]
+
+
+def test_what_is_left_behind_is_told(iface: str, tmp_path: Path) -> None:
+    """A program like ours that no process holds: it is pinned."""
+    pin = tmp_path / "bpf"
+    pin.mkdir()
+    subprocess.run(["mount", "-t", "bpf", "bpf", pin], check=True)
+    try:
+        with ebpflab.xdp(iface):
+            ours = next(each["id"] for each in lab.kernel_list("prog") if each["name"] == "xdp_count")
+            subprocess.run(["bpftool", "prog", "pin", "id", str(ours), pin / "left"], check=True)
+        assert lab.eventually(lambda: left() == f"xdp_count (id {ours})")
+        (pin / "left").unlink()
+        assert lab.eventually(lambda: left() == "")
+    finally:
+        subprocess.run(["umount", pin], check=True)
+
+
+def left() -> str:
+    """What of ours is held by no process."""
+    (feature,) = (feature for feature in ebpflab.features() if feature.group == "leftovers")
+    return feature.found.partition("held by no process: ")[2] if feature.answer == "no" else ""
+
+
+def test_before_5_8_it_is_one_sentence(tmp_path: Path) -> None:
+    """Such a kernel knows no CAP_BPF, and says so here."""
+    last_cap = tmp_path / "cap_last_cap"
+    last_cap.write_text("37\n")
+    script = f'mount --bind {last_cap} /proc/sys/kernel/cap_last_cap && exec "$@"'
+    wrapper = ("unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh")
+    for tool in (["open"], ["xdp", "--iface", "lo"]):
+        done = subprocess.run([*wrapper, *lab.EBPFLAB, *tool], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout) == (77, "")
+        assert done.stderr.count("\n") == 1
+        assert "Linux 5.8 or later" in done.stderr
+    assert doctor("open", wrapper=wrapper).returncode == 77

@@ -1,0 +1,101 @@
+"""The kernel matrix: the same installed wheel on Debian's kernels in virtual machines, and on this machine's own.
+
+    python -m tests.vm.matrix [--full] [--write]
+
+One boot for each kernel, as many at once as there are CPUs. The tests that are marked `smoke`, or with --full all but
+those that are marked `native`. From the outcomes comes docs/kernel-support.md, which is compared, or with --write
+written. Logs and results go to target/matrix.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from tests.vm.page import PAGE, Results, page
+
+ROOT = Path(__file__).parent.parent.parent
+FOLDER = ROOT / "target" / "matrix"
+VM = ROOT / "tests/vm/vm"
+GUESTS = ("5.10", "6.1", "6.12", "7.3")
+#: Seconds for all of a guest: the smoke set takes 6 to 8 minutes on a quiet machine.
+SMOKE, FULL = 1_500, 7_200
+
+
+def test_run_binary() -> str:
+    """Build the Rust tests that need a kernel; return where they are."""
+    build = ["cargo", "test", "-q", "-p", "ebpflab", "--test", "test_run", "--no-run", "--message-format=json"]
+    messages = subprocess.run(build, cwd=ROOT, check=True, capture_output=True, text=True).stdout.splitlines()
+    (binary,) = {message["executable"] for message in map(json.loads, messages) if message.get("executable")}
+    return str(binary)
+
+
+def run(name: str, command: list[str], results: Path) -> tuple[str, int, Results | None]:
+    """Run a command with its output in a log; return its status and the results."""
+    results.unlink(missing_ok=True)
+    with (FOLDER / f"{name}.log").open("w") as log:
+        status = subprocess.run(command, cwd=ROOT, stdout=log, stderr=log, check=False).returncode
+    found = Results.read(results) if results.exists() and results.stat().st_size else None
+    return name, status, found
+
+
+def guest(series: str, binary: str, options: list[str], seconds: int) -> tuple[str, int, Results | None]:
+    """Boot a kernel and run the tests there."""
+    results = FOLDER / f"{series}.json"
+    vm = [str(VM), "run", series, "-t", str(seconds), "-r", str(results), "--"]
+    return run(series, [*vm, "tests/vm/guest", binary, *options], results)
+
+
+def native(options: list[str]) -> tuple[str, int, Results | None]:
+    """Run the same tests here."""
+    results = FOLDER / "native.json"
+    pytest = [sys.executable, "-m", "pytest", "-q", "-ra", "--results", str(results), *options, "tests/kernel"]
+    return run("native", pytest, results)
+
+
+def judge(name: str, status: int, results: Results | None) -> bool:
+    """Print how a kernel fared; return whether that is well. Debian's kernels have everything: nothing is skipped."""
+    log = FOLDER / f"{name}.log"
+    if results is None:
+        print(f"{name}: it broke (status {status}), see {log}\n{log.read_text()[-3_000:]}")
+        return False
+    print(f"{name}: {results.release}: ran {results.ran}, failed {results.failed}, skipped {len(results.skipped)}")
+    for reason in sorted(set(results.skipped)):
+        print(f"{name}: skipped {results.skipped.count(reason)}: {reason}")
+    well = status == 0 and results.ran > 0 and (name == "native" or not results.skipped)
+    if not well:
+        print(f"{name}: failed (status {status}), see {log}\n{log.read_text()[-6_000:]}")
+    return well
+
+
+def main() -> None:
+    """Run the matrix."""
+    full = "--full" in sys.argv[1:]
+    options = ["-m", "not native" if full else "smoke"]
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    binary = test_run_binary()
+    ended = [native(options)]
+    for series in GUESTS:
+        # One after the other: they share the lists of packages.
+        cached = Path(os.environ.get("EBPFLAB_VM_CACHE") or Path.home() / ".cache/ebpflab/vm", series, "initrd")
+        if not cached.exists():
+            subprocess.run([VM, "fetch", series], check=True)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ended += pool.map(lambda series: guest(series, binary, options, FULL if full else SMOKE), GUESTS)
+    well = [judge(*each) for each in ended]
+    if not all(well):
+        sys.exit("the matrix failed")
+    text = page([results for _, _, results in ended if results])
+    if "--write" in sys.argv[1:]:
+        PAGE.write_text(text, encoding="utf-8")
+    elif PAGE.read_text(encoding="utf-8") != text:
+        (FOLDER / PAGE.name).write_text(text, encoding="utf-8")
+        sys.exit(f"{PAGE} is not what these runs say ({FOLDER / PAGE.name}); run it with --write and commit the page")
+
+
+if __name__ == "__main__":
+    main()
