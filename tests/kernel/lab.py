@@ -307,8 +307,11 @@ def hooked(pid: int) -> set[tuple[str, str]]:
     links = [link for link in kernel_list("link") if ("link", link["id"]) in held]
     attached = [link["prog_id"] for link in links]
     attached += [event["prog_id"] for event in _bpftool("perf", "list") if event["pid"] == pid]
-    kinds = {link["prog_id"]: link["attach_type"].removeprefix("trace_") for link in links if link["type"] == "tracing"}
-    return {(programs[one]["name"][:15], kinds.get(one, programs[one]["type"])) for one in attached}
+    kinds = {number: str(program["type"]) for number, program in programs.items()}
+    kinds |= {
+        link["prog_id"]: link["attach_type"].removeprefix("trace_") for link in links if link["type"] == "tracing"
+    }
+    return {(str(programs[number]["name"])[:15], kinds[number]) for number in attached}
 
 
 def ip(*arguments: str) -> None:

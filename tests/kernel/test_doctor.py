@@ -138,6 +138,24 @@ def test_a_mount_that_is_missing_comes_with_its_command() -> None:
     assert record["costs"]
 
 
+def test_the_fix_for_a_closed_tracefs_opens_it() -> None:
+    def tracefs() -> ebpflab.Feature:
+        return next(feature for feature in ebpflab.features() if feature.name == "tracefs")
+
+    def remount(options: str) -> None:
+        subprocess.run(["mount", "-o", f"remount,{options}", "/sys/kernel/tracing"], check=True)
+
+    closed = identity.in_child(identity.nobody(), tracefs)
+    assert closed.answer == "no"
+    assert "mount -o remount,gid=GROUP,mode=750 /sys/kernel/tracing" in str(closed.fix)
+    try:
+        # The options are those of the file system, wherever it is mounted.
+        identity.in_child(identity.root, lambda: remount(f"gid={identity.NOBODY},mode=750"))
+        assert identity.in_child(identity.nobody(), tracefs).answer == "yes"
+    finally:
+        identity.in_child(identity.root, lambda: remount("gid=0,mode=700"))
+
+
 def test_a_tool_is_explained_hook_by_hook() -> None:
     done = doctor("open", wrapper=lab.WITHOUT_TRACEFS)
     first, *lines = done.stdout.splitlines()

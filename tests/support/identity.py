@@ -20,7 +20,7 @@ CAP_PERFMON = 38
 CAP_BPF = 39
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
-_NOBODY = 65534
+NOBODY = 65534
 # include/uapi/linux/sched.h, mount.h, prctl.h and capability.h
 _CLONE_NEWNS = 0x2_0000
 _MS_PRIVATE_REC = 1 << 18 | 1 << 14
@@ -76,8 +76,8 @@ def nobody(*capabilities: int) -> Callable[[], None]:
         root()
         _check(_LIBC.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0))
         os.setgroups([])
-        os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-        os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+        os.setresgid(NOBODY, NOBODY, NOBODY)
+        os.setresuid(NOBODY, NOBODY, NOBODY)
         wanted = sum(1 << capability for capability in capabilities)
         header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
         low, high = wanted & 0xFFFF_FFFF, wanted >> 32

@@ -67,6 +67,26 @@ pub(crate) fn refused(operation: &str) -> Error {
     }
 }
 
+/// The kernel forbids perf events (kprobes, tracepoints and perf buffers are such) although [`require`] found nothing
+/// missing. Debian and others let only CAP_SYS_ADMIN use them where the sysctl is above 2.
+pub(crate) fn perf_refused(operation: &str) -> Error {
+    match perf_event_paranoid() {
+        Some(level) if level > MOST_PARANOID => Error::NotSupported {
+            feature: operation.to_owned(),
+            needs: format!("sysctl kernel.perf_event_paranoid={MOST_PARANOID}, or root"),
+            reason: format!("kernel.perf_event_paranoid is {level}, which leaves perf events to CAP_SYS_ADMIN"),
+        },
+        _ => refused(operation),
+    }
+}
+
+/// The highest level that the kernel itself knows (kernel/events/core.c).
+const MOST_PARANOID: i32 = 2;
+
+fn perf_event_paranoid() -> Option<i32> {
+    fs::read_to_string("/proc/sys/kernel/perf_event_paranoid").ok()?.trim().parse().ok()
+}
+
 /// The effective set of this thread; all of it where the kernel does not tell, so that the kernel decides.
 fn effective() -> u64 {
     fs::read_to_string("/proc/thread-self/status")

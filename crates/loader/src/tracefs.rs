@@ -32,7 +32,10 @@ impl State {
     pub fn fix(self) -> &'static str {
         match self {
             Self::Readable => "nothing",
-            Self::Closed => "tracefs that this user may read (mount -o remount,mode=755 /sys/kernel/tracing, as root)",
+            // mode=755 would open the top folder only (5.16 and later).
+            Self::Closed => {
+                "tracefs for a group of this user (as root: mount -o remount,gid=GROUP,mode=750 /sys/kernel/tracing)"
+            }
             Self::Absent => "tracefs (mount -t tracefs tracefs /sys/kernel/tracing)",
         }
     }

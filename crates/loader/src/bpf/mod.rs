@@ -24,7 +24,10 @@ use aya::{
     util::{KernelVersion, online_cpus},
 };
 
-use nix::unistd::SysconfVar;
+use nix::{
+    sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit},
+    unistd::SysconfVar,
+};
 
 use crate::{
     error::{Error, Result, with_causes},
@@ -136,7 +139,7 @@ impl<'a> Opener<'a> {
             loader.map_max_entries(name, *entries);
         }
         let ebpf = loader.load(self.bytes).map_err(|error| match is_refusal(&error) {
-            true => privilege::refused("making BPF maps"),
+            true => refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
         })?;
         Ok(Object { ebpf, attached: BTreeSet::new() })
@@ -146,9 +149,25 @@ impl<'a> Opener<'a> {
 /// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK: there it is raised, for good, since maps may be made at any
 /// time. Failing is not an error: the kernel will say what it lacks.
 fn raise_memlock() {
-    use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
-    if KernelVersion::current().is_ok_and(|kernel| kernel < KernelVersion::new(5, 11, 0)) {
+    if charges_memlock() {
         let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    }
+}
+
+fn charges_memlock() -> bool {
+    KernelVersion::current().is_ok_and(|kernel| kernel < KernelVersion::new(5, 11, 0))
+}
+
+/// Why the kernel said EPERM to someone who has the capabilities.
+fn refused(operation: &str) -> Error {
+    match getrlimit(Resource::RLIMIT_MEMLOCK) {
+        Ok((limit, _)) if charges_memlock() && limit != RLIM_INFINITY => Error::NotSupported {
+            feature: operation.to_owned(),
+            needs: "a higher limit (ulimit -l unlimited, LimitMEMLOCK=infinity for a service) or CAP_SYS_RESOURCE"
+                .to_owned(),
+            reason: format!("only {} KiB of memory may be locked (RLIMIT_MEMLOCK), and maps count", limit >> 10),
+        },
+        _ => privilege::refused(operation),
     }
 }
 
@@ -276,8 +295,9 @@ impl Object {
         let pages =
             bytes / nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4_096, |size| size as usize);
         let open = |cpu| {
-            array.open(cpu, Some(pages)).map_err(|error| {
-                Error::os(format!("make a perf buffer for CPU {cpu}"))(io::Error::other(with_causes(&error)))
+            array.open(cpu, Some(pages)).map_err(|error| match is_refusal(&error) {
+                true => privilege::perf_refused("making perf buffers"),
+                false => Error::os(format!("make a perf buffer for CPU {cpu}"))(io::Error::other(with_causes(&error))),
             })
         };
         Ok(Perf(cpus.into_iter().map(open).collect::<Result<_>>()?))
@@ -531,7 +551,7 @@ fn load_error(program: &str, error: ProgramError) -> Error {
     let log = verifier_log.to_string();
     let log = log.trim();
     match io_error.kind() {
-        io::ErrorKind::PermissionDenied if log.is_empty() => privilege::refused(&format!("loading {program}")),
+        io::ErrorKind::PermissionDenied if log.is_empty() => refused(&format!("loading {program}")),
         _ if log.is_empty() => Error::Os { operation: format!("load program {program}"), source: io_error },
         _ => Error::Verifier { program: program.to_owned(), explanation: explanation(log), log: log.to_owned() },
     }
@@ -561,6 +581,10 @@ fn explanation(log: &str) -> String {
 }
 
 fn attach_error(target: &Target, error: ProgramError) -> Error {
+    // These are perf events, for which the kernel has rules of their own.
+    if matches!(target, Target::Kprobe(_) | Target::Kretprobe(_) | Target::Tracepoint(..)) && is_refusal(&error) {
+        return privilege::perf_refused(&format!("attaching to {target}"));
+    }
     let (what, hint) = match target {
         Target::Fentry(name) | Target::Fexit(name) | Target::Kprobe(name) | Target::Kretprobe(name) => {
             (format!("kernel function {name}"), "")

@@ -8,8 +8,11 @@ use aya::{
     sys::{BpfHelper, is_helper_supported, is_map_supported, is_program_supported},
 };
 
-use super::{is_refusal, kernel_btf};
-use crate::error::{Result, with_causes};
+use super::{is_refusal, kernel_btf, sys};
+use crate::{
+    error::{Error, Result, with_causes},
+    privilege,
+};
 
 /// An answer: yes, no, or why it cannot be known.
 pub(crate) type Known = std::result::Result<bool, Unknown>;
@@ -115,14 +118,25 @@ pub(crate) fn map_of(bytes: usize) -> Known {
     }
 }
 
-/// Names and ids of the programs that are loaded, where the kernel tells.
+/// Whether programs may write to perf buffers, and be attached to kprobes and tracepoints, which are perf events too.
 ///
 /// # Errors
-/// What the kernel said; it tells CAP_SYS_ADMIN only.
-pub(crate) fn loaded_programs() -> io::Result<Vec<(u32, String)>> {
+/// [`crate::error::Error::NotSupported`] says why not.
+pub(crate) fn perf_events() -> Result<()> {
+    sys::open_perf_event().map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => privilege::perf_refused("opening a perf event"),
+        _ => Error::os("open a perf event")(error),
+    })
+}
+
+/// Names and ids of the programs that are loaded; the kernel tells CAP_SYS_ADMIN only.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn loaded_programs() -> std::result::Result<Vec<(u32, String)>, String> {
     aya::programs::loaded_programs()
         .map(|info| {
-            let info = info.map_err(io::Error::other)?;
+            let info = info.map_err(|error| with_causes(&error))?;
             Ok((info.id(), info.name_as_str().unwrap_or_default().to_owned()))
         })
         .collect()

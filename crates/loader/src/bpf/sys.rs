@@ -3,7 +3,7 @@
 use std::{
     io,
     mem::offset_of,
-    os::fd::{AsRawFd as _, BorrowedFd},
+    os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use aya::Pod;
@@ -115,4 +115,38 @@ pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<Option<u64
     let (info, known) = program_info(program)?;
     let told = known >= offset_of!(bpf_prog_info, recursion_misses) + size_of::<u64>();
     Ok(told.then_some(info.recursion_misses))
+}
+
+/// `struct perf_event_attr` as it was first (`PERF_ATTR_SIZE_VER0`), include/uapi/linux/perf_event.h.
+#[repr(C)]
+struct PerfEventAttr {
+    kind: u32,
+    size: u32,
+    config: u64,
+    rest: [u64; 6],
+}
+
+/// Opens an event that programs write to, as a perf buffer has one for each CPU, and closes it.
+///
+/// # Errors
+/// What the kernel said; `EACCES` where it leaves such events to others.
+pub(crate) fn open_perf_event() -> io::Result<()> {
+    const PERF_TYPE_SOFTWARE: u32 = 1;
+    const PERF_COUNT_SW_BPF_OUTPUT: u64 = 10;
+    const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
+    const ANY_PROCESS: libc::pid_t = -1;
+    const CPU: libc::c_int = 0;
+    const NO_GROUP: libc::c_int = -1;
+    let size = size_of::<PerfEventAttr>() as u32;
+    let attr = PerfEventAttr { kind: PERF_TYPE_SOFTWARE, size, config: PERF_COUNT_SW_BPF_OUTPUT, rest: [0; 6] };
+    // SAFETY: `attr` is valid for its size for the whole call.
+    let fd = unsafe {
+        libc::syscall(libc::SYS_perf_event_open, &raw const attr, ANY_PROCESS, CPU, NO_GROUP, PERF_FLAG_FD_CLOEXEC)
+    };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given it to us.
+    drop(unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
+    Ok(())
 }

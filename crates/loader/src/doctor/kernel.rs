@@ -16,7 +16,7 @@ const GROUP: &str = "kernel";
 const LARGEST_MAP: usize = 4 << 20;
 
 pub(super) fn features() -> Vec<Feature> {
-    vec![age(), btf(), jit(), tracefs(), lockdown(), memory()]
+    vec![age(), btf(), jit(), tracefs(), lockdown(), memory(), perf_events()]
 }
 
 fn age() -> Feature {
@@ -106,6 +106,26 @@ fn memory() -> Feature {
             "ulimit -l unlimited, LimitMEMLOCK=infinity for a service, or CAP_SYS_RESOURCE",
         ),
         Err(error) => unknown(GROUP, NAME, error.reason, privilege::FIX),
+    }
+}
+
+fn perf_events() -> Feature {
+    const NAME: &str = "perf events";
+    match probe::perf_events() {
+        Ok(()) => yes(GROUP, NAME, "an event was opened"),
+        Err(_) if !privilege::holds(privilege::CAP_PERFMON) => {
+            unknown(GROUP, NAME, "CAP_PERFMON is missing", privilege::FIX)
+        }
+        Err(Error::NotSupported { reason, needs, .. }) => {
+            no(GROUP, NAME, reason, "no kprobes, no tracepoints, and exec cannot make its buffers", needs)
+        }
+        Err(error) => no(
+            GROUP,
+            NAME,
+            error.to_string(),
+            "no kprobes, no tracepoints, and exec does not work",
+            "CONFIG_PERF_EVENTS",
+        ),
     }
 }
 

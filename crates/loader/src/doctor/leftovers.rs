@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fs, thread, time::Duration};
 
 use super::{no, unknown, yes};
-use crate::{bpf::probe, objects, privilege, records::Feature};
+use crate::{bpf::probe, objects, records::Feature};
 
 const GROUP: &str = "leftovers";
 const NAME: &str = "nothing left behind";
@@ -14,7 +14,7 @@ const FREED_AFTER: Duration = Duration::from_millis(300);
 pub(super) fn features() -> Vec<Feature> {
     let look = || match probe::loaded_programs() {
         Ok(loaded) => report(&ours(loaded), &holders()),
-        Err(error) => unknown(GROUP, NAME, format!("the kernel does not list programs: {error}"), privilege::FIX),
+        Err(error) => unknown(GROUP, NAME, format!("the kernel does not list programs: {error}"), "run it as root"),
     };
     let first = look();
     if first.answer != "no" {
