@@ -60,7 +60,7 @@ WRONG = [
     (["xdp", "--iface", "lo", "-p", "1"], "-p"),
     (["count", "--iface", "lo"], "--iface"),
     (["count", "--hook", "uprobe"], "uprobe"),
-    (["count", "--hook", "kretprobe"], "kretprobe"),
+    (["count", "--hook", "uprobe"], "uprobe"),
     (["count", "-n", "sixteen-bytes-xx"], "--name"),
     # 8 characters, but 16 bytes.
     (["count", "-n", "éééééééé"], "--name"),

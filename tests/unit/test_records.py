@@ -11,7 +11,9 @@ from ebpflab import _ebpflab, records
 from ebpflab.records import (
     Attached,
     ExecEvent,
+    Feature,
     Hook,
+    HookVerdict,
     Ledger,
     Ledgers,
     Mode,
@@ -20,6 +22,7 @@ from ebpflab.records import (
     PidCount,
     Reading,
     Summary,
+    Verdict,
 )
 
 #: What has no class of its name in Python, and what stands for it.
@@ -77,12 +80,16 @@ EXEC = ExecEvent(
     argv=("ls", "-l", "caf\udce9"),
     argv_truncated=False,
 )
+HOOK_VERDICT = HookVerdict("opens", "kprobe", works=True, taken=True, reason=None, fix=None)
 EXAMPLES = [
     OPEN,
     EXEC,
     replace(EXEC, filename=None, argv=None),
     HOOK,
     Mode("auto", "skb"),
+    Feature("kernel", "tracefs", "no", "it is not mounted", "no tracepoints", "mount it"),
+    HOOK_VERDICT,
+    Verdict("open", works=True, reason=None, fix=None, hooks=(HOOK_VERDICT,)),
     Attached("count", (HOOK,), ("io_uring",), None, "6.18.0", None),
     LEDGER,
     PacketCount(1, 98),

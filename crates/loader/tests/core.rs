@@ -10,8 +10,6 @@ use aya_obj::{btf::Btf, generated::bpf_insn};
 use ebpflab::objects;
 use object::{Object as _, ObjectSection as _};
 
-const OBJECTS: [&[u8]; 5] = [objects::COUNT, objects::DASHBOARD, objects::EXEC, objects::OPEN, objects::XDP];
-
 /// Debian's kernels; 6.18 is a micro-VM's (6.18.44-fc).
 const KERNELS: [(&str, &[u8]); 5] = [
     ("5.10", include_bytes!("btf/5.10.btf")),
@@ -187,7 +185,7 @@ fn expected(elf: &[u8], kernel: usize, lacking: &str) -> BTreeMap<(String, Quest
 #[test]
 fn every_field_is_where_the_kernel_has_it() {
     for (index, (series, btf)) in KERNELS.iter().enumerate() {
-        for elf in OBJECTS {
+        for elf in objects::ALL {
             assert_eq!(answers(elf, btf), expected(elf, index, "nothing"), "{series}");
         }
     }
@@ -204,22 +202,39 @@ fn a_field_that_a_kernel_lacks_is_said_not_to_exist() {
             let [at] = places[..] else { panic!("{member} should be once in the BTF of {series}: {places:?}") };
             let mut without = btf.to_vec();
             without[at + 1] = b'?';
-            for elf in OBJECTS {
+            for elf in objects::ALL {
                 assert_eq!(answers(elf, &without), expected(elf, index, field), "{series} without {field}");
             }
         }
     }
 }
 
+/// Illegal opcodes instead of relocations are what bpf-linker leaves behind when it is not told to emit BTF, and
+/// it says nothing: so each object's number of records is written down here.
+#[test]
+fn the_records_are_there() {
+    let count = |elf| records(elf).len();
+    // Whether there is the field, and where: the thread's compat status at sys_enter and sys_exit, and the number
+    // of the call that returns.
+    assert_eq!(count(objects::COUNT), 6);
+    // The thread's compat status at sys_enter, for the number and for the arguments.
+    assert_eq!(count(objects::OPEN), 4);
+    // In each of two programs: mm, both ends of the arguments, the parent and its pid; in one the file name.
+    assert_eq!(count(objects::EXEC), 22);
+    assert_eq!(count(objects::DASHBOARD), 4 + 22);
+    // Packets are no kernel structs, and the probes do nothing.
+    assert_eq!((count(objects::XDP), count(objects::PROBE)), (0, 0));
+}
+
 #[test]
 fn no_object_is_left_out() {
     let built = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/x86_64")).expect("it is committed");
-    assert_eq!(built.count(), OBJECTS.len());
+    assert_eq!(built.count(), objects::ALL.len());
 }
 
 #[test]
 fn no_row_is_left_over() {
-    let used: BTreeSet<_> = OBJECTS.into_iter().flat_map(records).map(|record| record.field).collect();
+    let used: BTreeSet<_> = objects::ALL.into_iter().flat_map(records).map(|record| record.field).collect();
     let rows: Vec<_> = FIELDS.iter().map(|(field, _)| (*field).to_owned()).collect();
     assert_eq!(used.into_iter().collect::<Vec<_>>(), rows);
 }

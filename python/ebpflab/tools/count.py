@@ -41,8 +41,8 @@ def counts(
 
     `pid`, `tid`, `uid` and `name` (of the thread, at most 15 bytes) keep only what meets them, `not_pid` leaves one
     process out; they filter in the kernel. With `failed` only calls that failed are counted, when they return. `hook`
-    forces `fentry`, `kprobe`, `raw_tracepoint` or `tracepoint`; `attached` says which was taken and why. `max_entries`
-    is the most processes that the map holds (10,240); opens of further ones are `ledger.map_full`.
+    forces `fentry`, `kprobe`, `kretprobe`, `raw_tracepoint` or `tracepoint`; `attached` says which was taken and why.
+    `max_entries` is the most processes that the map holds (10,240); opens of further ones are `ledger.map_full`.
 
     Raises:
         NotSupportedError: This kernel has none of the hooks, or not the one asked for.

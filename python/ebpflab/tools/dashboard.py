@@ -28,9 +28,9 @@ def activity(
     """Trace opened files and executed programs together, through one ring buffer.
 
     `pid`, `tid`, `uid` and `name` (of the thread, at most 15 bytes) keep only what meets them, `not_pid` leaves one
-    process out; they filter in the kernel. `hook` forces the hook for opens: `fentry`, `kprobe`, `raw_tracepoint` or
-    `tracepoint`. `buffer` is the size of the ring buffer in bytes (4 MiB), rounded up to a power of two; what does not
-    fit is `ledger.dropped`. `stop().ledgers` has a ledger for each kind.
+    process out; they filter in the kernel. `hook` forces the hook for opens: `fentry`, `kprobe`, `kretprobe`,
+    `raw_tracepoint` or `tracepoint`. `buffer` is the size of the ring buffer in bytes (4 MiB), rounded up to a power of
+    two; what does not fit is `ledger.dropped`. `stop().ledgers` has a ledger for each kind.
 
     Raises:
         NotSupportedError: This kernel has none of the hooks, or not the one asked for.

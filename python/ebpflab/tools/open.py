@@ -27,8 +27,8 @@ def opens(
 
     `pid`, `tid`, `uid` and `name` (of the thread, at most 15 bytes) keep only what meets them, `not_pid` leaves one
     process out, `failed` keeps only calls that failed; they filter in the kernel. `hook` forces `fentry`, `kprobe`,
-    `raw_tracepoint` or `tracepoint`; `attached` says which was taken and why. `buffer` is the size of the ring buffer
-    in bytes (4 MiB), rounded up to a power of two; what does not fit is `ledger.dropped`.
+    `kretprobe`, `raw_tracepoint` or `tracepoint`; `attached` says which was taken and why. `buffer` is the size of the
+    ring buffer in bytes (4 MiB), rounded up to a power of two; what does not fit is `ledger.dropped`.
 
     Raises:
         NotSupportedError: This kernel has none of the hooks, or not the one asked for.
