@@ -79,11 +79,6 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     binary = test_run_binary()
     ended = [native(options)]
-    for series in GUESTS:
-        # One after the other: they share the lists of packages.
-        cached = Path(os.environ.get("EBPFLAB_VM_CACHE") or Path.home() / ".cache/ebpflab/vm", series, "initrd")
-        if not cached.exists():
-            subprocess.run([VM, "fetch", series], check=True)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ended += pool.map(lambda series: guest(series, binary, options, FULL if full else SMOKE), GUESTS)
     well = [judge(*each) for each in ended]
