@@ -163,7 +163,7 @@ fn strip(object: &[u8]) -> Result<Vec<u8>> {
 }
 
 struct BpfToolchain {
-    /// As `rustup run` knows it.
+    /// As `rustup run` knows it; without rustup aya-build takes the compiler on PATH whatever it is called.
     name: String,
     /// A stable compiler that must be told to take aya-ebpf's one unstable feature (it ships `core` for BPF).
     bootstrap: bool,
@@ -177,10 +177,20 @@ impl std::fmt::Display for BpfToolchain {
     }
 }
 
-/// `debian-bpf` (what scripts/setup links on Debian) before nightly with rust-src.
+/// `debian-bpf` (what scripts/setup links on Debian) before nightly with rust-src. Where there is no rustup, Debian's
+/// own compiler, known by the `core` for BPF that it brings.
 fn find_toolchain() -> Result<BpfToolchain> {
     let linker = first_line(Command::new("bpf-linker").arg("--version"));
     let linker = linker.context("there is no bpf-linker here")?;
+    if Command::new("rustup").arg("--version").output().is_err() {
+        let run = |args: &[&str]| first_line(Command::new("rustc").args(args));
+        let core = run(&["--print", "target-libdir", "--target", "bpfel-unknown-none"]);
+        if let Some(rustc) = run(&["--version"])
+            && core.is_some_and(|core| Path::new(&core).exists())
+        {
+            return Ok(BpfToolchain { name: "rustc".to_owned(), bootstrap: true, rustc, linker });
+        }
+    }
     for (name, bootstrap) in [("debian-bpf", true), ("nightly", false)] {
         let run = |args: &[&str]| first_line(Command::new("rustup").args(["run", name]).args(args));
         let Some(rustc) = run(&["rustc", "--version"]) else { continue };
