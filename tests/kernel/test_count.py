@@ -23,6 +23,7 @@ def of(ended: lab.Ended, pid: int) -> int:
     return sum(row["count"] for row in ended.summary["counts"] if row["pid"] == pid)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("attempt", [1, 2, 3])
 def test_a_million_opens_of_all_cpus_are_a_million(start: Start, opener: lab.Opener, attempt: int) -> None:
     del attempt
@@ -39,6 +40,7 @@ def test_a_million_opens_of_all_cpus_are_a_million(start: Start, opener: lab.Ope
     assert (ended.status, ended.stderr) == (0, "")
 
 
+@pytest.mark.native
 def test_a_full_map_is_counted(start: Start, opener: lab.Opener) -> None:
     opener.do("name", "twenty-thousand")
     tool = start("count", *SELDOM, "--name", "twenty-thousand", "--fail-on-loss").attached()

@@ -45,6 +45,7 @@ def test_opens_and_execs_are_one_stream(opener: lab.Opener) -> None:
     assert activity.stop().ledger.shown == len(events)
 
 
+@pytest.mark.native
 def test_a_flood_is_accounted_for_by_kind(start: Start, opener: lab.Opener) -> None:
     tool = start("dashboard", "--buffer", "1", "--fail-on-loss").attached()
     assert opener.do("opens", 200_000) == 200_000
@@ -91,6 +92,7 @@ def drawn(screen: str) -> int:
     return int(screen.rpartition("drew ")[2].split()[0])
 
 
+@pytest.mark.native
 def test_the_screen_pauses_filters_and_quits(terminal: Terminal, opener: lab.Opener) -> None:
     assert terminal.shows("ebpflab dashboard")
     opener.do("name", "watched-by-test")

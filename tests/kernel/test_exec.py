@@ -197,6 +197,7 @@ def test_a_limit_ends_it(start: Start, runner: lab.Runner) -> None:
     assert ended.status == 0
 
 
+@pytest.mark.native
 def test_a_duration_ends_it(start: Start) -> None:
     ended = start("exec", "-n", "no-such-name", "-d", "0.3").ended()
     assert 0.3 <= ended.summary["duration_s"] < 5

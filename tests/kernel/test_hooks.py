@@ -96,6 +96,16 @@ def test_the_dashboard_has_the_same_opens_and_execs(start: Start, opener: lab.Op
     assert (ended.status, ended.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("hook", lab.HOOKS)
+def test_kill_9_leaves_nothing(start: Start, hook: str) -> None:
+    """Not everywhere is what holds a program a link: before 5.15 kprobes and tracepoints are perf events."""
+    before = lab.kernel_ids()
+    tool = start("open", "--hook", hook, wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook)
+    tool.kill()
+    assert lab.left_behind(before) == set()
+
+
 @cells("exec", ("tracepoint", "raw_tracepoint"))
 def test_exec_sees_the_same_23_execs(start: Start, runner: lab.Runner, hook: str) -> None:
     program = runner.do("link", "known-program")

@@ -299,6 +299,7 @@ def test_a_limit_ends_it(start: Start, opener: lab.Opener, limit: int) -> None:
     assert ended.status == 0
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
 def test_a_duration_ends_it(start: Start, opener: lab.Opener, busy: bool) -> None:
     tool = start("open", "-p", str(opener.pid), "-d", "0.3").attached()
@@ -346,6 +347,7 @@ def test_calls_that_block_cost_nobody_an_event(start: Start, opener: lab.Opener,
         assert {event["ret"] >= 0 for event in of_children} == {end == "opened"}
 
 
+@pytest.mark.native
 def test_a_flood_that_does_not_fit_is_accounted_for(start: Start, opener: lab.Opener) -> None:
     opener.do("name", "flood")
     tool = start("open", "-n", "flood", "--buffer", "1", "--fail-on-loss")
@@ -366,6 +368,7 @@ def test_a_flood_that_does_not_fit_is_accounted_for(start: Start, opener: lab.Op
     assert ended.status == 3
 
 
+@pytest.mark.native
 def test_a_flood_through_the_default_buffer_is_accounted_for(start: Start, opener: lab.Opener) -> None:
     opener.do("name", "flood")
     tool = start("open", "-n", "flood")

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     AnySession = ebpflab.CountSession[Any] | ebpflab.EventSession[Any]
     Events = ebpflab.EventSession[ebpflab.OpenEvent]
 
+pytestmark = pytest.mark.native
+
 #: The contract is 200 ms; a machine that is busy with other things is given twice as long.
 SOON = 0.4
 COUNTERS = ("count", "xdp")
