@@ -60,10 +60,21 @@ def test_pause_stops_drawing_but_not_counting() -> None:
 
 def test_a_filter_shows_only_what_contains_it() -> None:
     text, app = shown("slash", *"make", "enter")
-    assert app.wanted == "make"
+    assert app.model.wanted == "make"
     assert "filter 'make'" in text
     assert "cc1" not in text
-    assert shown("slash", *"make", "enter", "escape")[1].wanted == ""
+    assert shown("slash", *"make", "enter", "escape")[1].model.wanted == ""
+
+
+def test_the_many_do_not_push_out_the_few_that_are_asked_for() -> None:
+    model, events = Model(), build()
+    rare = next(event for event in events if event.comm == "make")
+    model.wanted = f"{rare.pid} make"
+    model.feed(rare)
+    for _ in range(2 * dashboard.KEPT):
+        model.feed(next(event for event in events if event.comm != "make"))
+    assert model.since(0) == [rare]
+    assert model.total == 2 * dashboard.KEPT + 1
 
 
 def test_sort_goes_through_the_orders() -> None:
@@ -92,13 +103,13 @@ def test_processes_are_sorted_and_rated() -> None:
     for event in build():
         model.feed(event)
     model.rate(2.0)
-    make, *compilers = model.processes("", "opens")
+    make, *compilers = model.processes("opens")
     assert (make.comm, make.opens, make.execs, make.rate) == ("make", 60, 0, 30.0)
     assert [process.pid for process in compilers] == list(range(4001, 4021))
-    assert [process.pid for process in model.processes("", "pid")] == list(range(4000, 4021))
-    assert {process.execs for process in model.processes("", "execs")[:20]} == {1}
+    assert [process.pid for process in model.processes("pid")] == list(range(4000, 4021))
+    assert {process.execs for process in model.processes("execs")[:20]} == {1}
     model.rate(2.0)
-    assert {process.rate for process in model.processes("", "rate")} == {0.0}
+    assert {process.rate for process in model.processes("rate")} == {0.0}
 
 
 def test_the_process_that_was_quiet_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,5 +117,5 @@ def test_the_process_that_was_quiet_longest_is_forgotten(monkeypatch: pytest.Mon
     model = Model()
     for event in build():
         model.feed(event)
-    assert [process.pid for process in model.processes("", "pid")] == [4000, *range(4002, 4021)]
+    assert [process.pid for process in model.processes("pid")] == [4000, *range(4002, 4021)]
     assert model.total == 300

@@ -70,6 +70,8 @@ class Model:
         self._recent: deque[tuple[int, ActivityEvent]] = deque(maxlen=KEPT)
         self.opens = 0
         self.execs = 0
+        #: Only events that contain this text are kept for the stream.
+        self.wanted = ""
 
     @property
     def total(self) -> int:
@@ -92,7 +94,9 @@ class Model:
             else:
                 self.execs += 1
                 process.execs += 1
-            self._recent.append((self.total, event))
+            # Here and not when it is drawn: by then the many may have pushed out the few that somebody looks for.
+            if self._is_wanted(event):
+                self._recent.append((self.total, event))
 
     def rate(self, seconds: float) -> None:
         """Set the rates of all processes, over the `seconds` since the last call."""
@@ -102,18 +106,22 @@ class Model:
             process.rate = (process.events - process.counted) / seconds
             process.counted = process.events
 
-    def processes(self, wanted: str, order: str) -> list[Process]:
+    def processes(self, order: str) -> list[Process]:
         """Return the processes that match."""
         with self._lock:
             found = list(self._processes.values())
-        matching = [process for process in found if wanted in f"{process.pid} {process.comm} {process.last}"]
+        matching = [process for process in found if self.wanted in f"{process.pid} {process.comm} {process.last}"]
         return sorted(matching, key=ORDERS[order])
 
-    def since(self, number: int, wanted: str) -> list[ActivityEvent]:
+    def since(self, number: int) -> list[ActivityEvent]:
         """Return the kept events after that many that match."""
         with self._lock:
             recent = list(self._recent)
-        return [event for at, event in recent if at > number and wanted in f"{event.pid} {event.comm} {what(event)}"]
+        # Those from before the text was asked for are among them.
+        return [event for at, event in recent if at > number and self._is_wanted(event)]
+
+    def _is_wanted(self, event: ActivityEvent) -> bool:
+        return not self.wanted or self.wanted in f"{event.pid} {event.comm} {what(event)}"
 
 
 class Dashboard(App[None]):
@@ -161,7 +169,6 @@ class Dashboard(App[None]):
         self._title = title
         self.model = Model()
         self.paused = False
-        self.wanted = ""
         self.order = "rate"
         #: Events that were on the screen.
         self.drawn = 0
@@ -224,7 +231,7 @@ class Dashboard(App[None]):
 
     def _draw_processes(self) -> None:
         table: DataTable[str | Text] = self.query_one("#processes", DataTable)
-        rows = self.model.processes(self.wanted, self.order)
+        rows = self.model.processes(self.order)
         table.clear()
         for row in rows[: max(table.size.height - 1, 1)]:
             names = (Text(printable(row.comm)), Text(printable(row.last)))
@@ -233,7 +240,7 @@ class Dashboard(App[None]):
     def _draw_stream(self) -> None:
         stream = self.query_one("#stream", Static)
         room = max(stream.size.height - 2, 1)
-        new = self.model.since(self._last_number, self.wanted)[-room:]
+        new = self.model.since(self._last_number)[-room:]
         self._last_number = self.model.total
         self.drawn += len(new)
         self._lines.extend(line(COLUMNS, event) for event in new)
@@ -243,7 +250,7 @@ class Dashboard(App[None]):
     def _draw_ledger(self) -> None:
         ledger = self._ledger()
         state = "PAUSED  " if self.paused else ""
-        state += f"filter {self.wanted!r}  " if self.wanted else ""
+        state += f"filter {self.model.wanted!r}  " if self.model.wanted else ""
         text = (
             f"{state}drew {self.drawn} of {self.model.total} by {self.order}  seen {ledger.seen}"
             f"  dropped {ledger.dropped}  unpaired {ledger.unpaired}  pending {ledger.pending}"
@@ -278,7 +285,7 @@ class Dashboard(App[None]):
         self._filter(entry.value)
 
     def _filter(self, wanted: str) -> None:
-        self.wanted = wanted
+        self.model.wanted = wanted
         self._lines.clear()
         self.query_one("#filter", Input).display = False
         self.query_one("#processes").focus()
