@@ -202,7 +202,7 @@ def test_people_see_tables_and_the_ledger(command: tuple[str, ...]) -> None:
     assert done.stdout.splitlines()[-1].startswith("ledger: seen ")
     assert done.stderr.startswith(f"ebpflab: {command[0]} attached by ")
     # Paths and arguments, which come last, are as long as they are.
-    first_lines = slice(1) if command[0] in SOURCES else slice(None)
+    first_lines = slice(None) if command[0] in COUNTERS else slice(1)
     assert max(map(len, done.stdout.splitlines()[first_lines])) < 80
 
 
