@@ -269,6 +269,12 @@ def ia32_emulation() -> bool:
     return platform.machine() == "x86_64" and Path("/proc/sys/abi/vsyscall32").exists()
 
 
+def none_missed(ledger: dict[str, int]) -> bool:
+    """Whether the kernel skipped no run of a program, as far as it tells: from 5.12 on it does."""
+    release = tuple(int(number) for number in os.uname().release.split(".")[:2])
+    return ledger["missed"] == (0 if release >= (5, 12) else None)
+
+
 def probe(hook: str) -> str | None:
     """Return why this kernel cannot do a hook, found in another way than the tool does."""
     lockdown = Path("/sys/kernel/security/lockdown")

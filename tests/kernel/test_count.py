@@ -36,7 +36,7 @@ def test_a_million_opens_of_all_cpus_are_a_million(start: Start, opener: lab.Ope
     assert len(done) == cpus
     assert [(row["pid"], row["count"]) for row in ended.summary["counts"]] == [(opener.pid, 1_000_000)]
     assert ended.ledger["submitted"] == 1_000_000
-    assert ended.ledger["missed"] == 0
+    assert lab.none_missed(ended.ledger)
     assert (ended.status, ended.stderr) == (0, "")
 
 

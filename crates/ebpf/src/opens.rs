@@ -108,6 +108,8 @@ fn emit(ctx: &impl EbpfContext, ledger: *mut Ledger, call: &Call, ret: i64) -> O
     // SAFETY: the helper checks the address; the buffer is as long as it is told.
     let read = unsafe { bpf_probe_read_user_str(path.cast(), PATH_LEN as u32 + 2, call.path as *const _) };
     let path_len = match read {
+        // An empty path, without its NUL: so 5.10 counts it (mm/maccess.c, strncpy_from_user_nofault).
+        0 => 0,
         // The closing NUL is counted in `read`; one byte more than fits says that the path goes on.
         1..=4096 => read as u32 - 1,
         4097.. => {
