@@ -17,7 +17,12 @@ use ebpflab_common::{
     open::{AT_FDCWD, Call, Open, PATH_LEN},
     syscall::Syscall,
 };
-use ebpflab_ebpf::{book, enabled, event, kernel::read, ledger::ledger_of, task::Current};
+use ebpflab_ebpf::{
+    book, enabled, event,
+    kernel::{bounded, read},
+    ledger::ledger_of,
+    task::Current,
+};
 
 use crate::{
     filter::filter,
@@ -130,7 +135,8 @@ fn emit(ctx: &impl EbpfContext, ledger: *mut Ledger, call: &Call, ret: i64) -> O
     let (flags, mode, dirfd) = (call.shown_flags(), call.mode, call.dirfd);
     // SAFETY: as above.
     unsafe { open.write(Open { header, flags, mode, dirfd, ret: ret as i32, path_len }) };
-    let len = size_of::<Open>() + path_len as usize;
+    // PATH_LEN is all ones: the mask changes nothing but what the verifier knows.
+    let len = size_of::<Open>() + bounded(path_len, PATH_LEN as u32) as usize;
     // SAFETY: as many bytes were written, and the record is longer.
     let bytes = unsafe { core::slice::from_raw_parts(record.cast::<u8>(), len) };
     match crate::output(ctx, bytes) {
