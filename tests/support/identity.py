@@ -69,6 +69,12 @@ def root_without_tracefs() -> None:
     _mount("tmpfs", "/sys/kernel/debug")
 
 
+def root_without_btf() -> None:
+    """Stay root, on a kernel that does not describe its types."""
+    root()
+    _mount("tmpfs", "/sys/kernel/btf")
+
+
 def nobody(*capabilities: int) -> Callable[[], None]:
     """Become nobody, with nothing but these capabilities; tracefs is there, and closed to nobody."""
 

@@ -71,7 +71,7 @@ pub(crate) fn refused(operation: &str) -> Error {
 /// missing. Debian and others let only CAP_SYS_ADMIN use them where the sysctl is above 2.
 pub(crate) fn perf_refused(operation: &str) -> Error {
     match perf_event_paranoid() {
-        Some(level) if level > MOST_PARANOID => Error::NotSupported {
+        Some(level) if level > MOST_PARANOID && !holds(CAP_SYS_ADMIN) => Error::NotSupported {
             feature: operation.to_owned(),
             needs: format!("sysctl kernel.perf_event_paranoid={MOST_PARANOID}, or root"),
             reason: format!("kernel.perf_event_paranoid is {level}, which leaves perf events to CAP_SYS_ADMIN"),

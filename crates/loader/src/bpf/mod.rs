@@ -6,7 +6,9 @@ mod sys;
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap as StdHashMap},
-    error, fmt, io,
+    error, fmt,
+    fs::File,
+    io,
     os::fd::{AsFd, BorrowedFd},
 };
 
@@ -28,6 +30,7 @@ use nix::{
     sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit},
     unistd::SysconfVar,
 };
+use object::{Object as _, ObjectSection as _};
 
 use crate::{
     error::{Error, Result, with_causes},
@@ -130,6 +133,9 @@ impl<'a> Opener<'a> {
     /// # Errors
     /// [`Error::Object`] for a file that is none or does not fit this kernel, [`Error::Privilege`].
     pub fn open(self) -> Result<Object> {
+        if has_core_relocations(self.bytes) {
+            check_btf()?;
+        }
         raise_memlock();
         let mut loader = EbpfLoader::new();
         for (name, value) in &self.globals {
@@ -144,6 +150,28 @@ impl<'a> Opener<'a> {
         })?;
         Ok(Object { ebpf, attached: BTreeSet::new() })
     }
+}
+
+/// Whether an object asks for offsets of the running kernel: the length of such records in the header of `.BTF.ext`
+/// (Documentation/bpf/btf.rst).
+fn has_core_relocations(elf: &[u8]) -> bool {
+    const CORE_RELO_LEN: usize = 28;
+    let length = || {
+        let file = object::File::parse(elf).ok()?;
+        let header = file.section_by_name(".BTF.ext")?.data().ok()?;
+        Some(u32::from_ne_bytes(*header.get(CORE_RELO_LEN..)?.first_chunk()?))
+    };
+    length().is_some_and(|length| length > 0)
+}
+
+/// aya leaves an object as it is where it cannot read the kernel's types: its programs would read at wrong offsets.
+fn check_btf() -> Result<()> {
+    const PATH: &str = "/sys/kernel/btf/vmlinux";
+    File::open(PATH).map(drop).map_err(|error| Error::NotSupported {
+        feature: "finding fields of the kernel's structs".to_owned(),
+        needs: "a kernel built with CONFIG_DEBUG_INFO_BTF".to_owned(),
+        reason: format!("{PATH}: {error}"),
+    })
 }
 
 /// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK: there it is raised, for good, since maps may be made at any

@@ -91,6 +91,33 @@ pub(crate) fn helpers() -> Vec<(&'static str, Known)> {
     HELPERS.map(|(name, helper)| (name, helper_of_tracing(helper))).into()
 }
 
+/// Checks that the kernel lets tracing programs call what these programs of an object call. Under lockdown it refuses
+/// the helpers that read its memory.
+///
+/// # Errors
+/// [`Error::NotSupported`] names a helper that is refused.
+pub(crate) fn check_helpers<'a>(elf: &[u8], programs: impl Iterator<Item = &'a str>) -> Result<()> {
+    let object = aya_obj::Object::parse(elf).map_err(|error| Error::Object(with_causes(&error)))?;
+    let functions = programs.filter_map(|name| object.functions.get(&object.programs.get(name)?.function_key()));
+    let called: Vec<_> = functions.flat_map(calls).collect();
+    let refused = HELPERS
+        .iter()
+        .find(|(_, helper)| called.contains(&(*helper as u32)) && matches!(helper_of_tracing(*helper), Ok(false)));
+    refused.map_or(Ok(()), |(name, _)| {
+        Err(Error::NotSupported {
+            feature: format!("calling {name}"),
+            needs: privilege::POLICY.to_owned(),
+            reason: format!("the kernel refuses its programs the helper {name}"),
+        })
+    })
+}
+
+/// Numbers of the helpers that a function calls: `BPF_JMP | BPF_CALL` without a pseudo source.
+fn calls(function: &aya_obj::Function) -> impl Iterator<Item = u32> + '_ {
+    const CALL: u8 = 0x85;
+    function.instructions.iter().filter(|ins| ins.code == CALL && ins.src_reg() == 0).map(|ins| ins.imm as u32)
+}
+
 /// Kprobe programs have them all, and are loaded even where kprobes cannot be attached; where the type is not there,
 /// raw tracepoints have them too.
 fn helper_of_tracing(helper: BpfHelper) -> Known {
@@ -149,12 +176,9 @@ mod tests {
     use super::*;
     use crate::objects;
 
-    /// Numbers of the helpers that an object's instructions call (BPF_JMP | BPF_CALL without a pseudo source).
     fn called(elf: &[u8]) -> Vec<u32> {
-        const CALL: u8 = 0x85;
         let object = aya_obj::Object::parse(elf).expect("an object");
-        let instructions = object.functions.values().flat_map(|function| &function.instructions);
-        instructions.filter(|ins| ins.code == CALL && ins.src_reg() == 0).map(|ins| ins.imm as u32).collect()
+        object.functions.values().flat_map(calls).collect()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::{no, yes};
 use crate::{
-    bpf::{Object, Opener, Target},
+    bpf::{self, Object, Opener, Target},
     error::{Error, Result},
     hooks::{self, Kind, Way},
     objects,
@@ -48,7 +48,8 @@ fn of_hooks(needs: &Needs, probes: &mut Object) -> Verdict {
     for (part, ways) in &needs.ways {
         let mut has_hook = false;
         for way in ways {
-            let works = hooks::probe(probes, way);
+            let programs = way.programs.iter().map(|(program, _)| *program);
+            let works = hooks::probe(probes, way).and_then(|()| bpf::probe::check_helpers(needs.object, programs));
             let taken = works.is_ok() && way.kind.is_default() && !has_hook;
             has_hook |= taken;
             hooks.push(of_hook(part, way, works, taken));

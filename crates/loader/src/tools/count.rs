@@ -30,6 +30,7 @@ pub(super) fn needs() -> Needs {
         tool: "count",
         operation: "tracing system calls",
         capabilities: privilege::TRACING,
+        object: objects::COUNT,
         prepare: || open(&Options::default()).map(drop),
         ways: vec![("opens", ways(false))],
     }

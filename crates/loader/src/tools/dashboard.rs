@@ -23,6 +23,7 @@ pub(super) fn needs() -> Needs {
         tool: "dashboard",
         operation: "tracing opens and execs",
         capabilities: privilege::TRACING,
+        object: objects::DASHBOARD,
         prepare: || open_object(&EventOptions::default()).map(drop),
         ways: vec![("opens", open::ways()), ("execs", exec::ways())],
     }

@@ -27,6 +27,7 @@ pub(super) fn needs() -> Needs {
         tool: "exec",
         operation: "tracing execs",
         capabilities: privilege::TRACING,
+        object: objects::EXEC,
         prepare: || open(&EventOptions::default()).map(drop),
         ways: vec![("execs", ways())],
     }

@@ -28,6 +28,8 @@ pub(crate) struct Needs {
     /// What it is doing, for the error about capabilities.
     pub(crate) operation: &'static str,
     pub(crate) capabilities: &'static [Capability],
+    /// Its programs.
+    pub(crate) object: &'static [u8],
     /// All but the hooks: makes its maps and buffers, as large as they are unless told.
     pub(crate) prepare: fn() -> Result<()>,
     /// What it hooks, and the ways to: of each list it takes the first that works.

@@ -25,6 +25,7 @@ pub(super) fn needs() -> Needs {
         tool: "open",
         operation: "tracing system calls",
         capabilities: privilege::TRACING,
+        object: objects::OPEN,
         prepare: || open(&EventOptions::default()).map(drop),
         ways: vec![("opens", ways())],
     }

@@ -25,6 +25,7 @@ pub(super) fn needs() -> Needs {
         tool: "xdp",
         operation: "attaching to XDP",
         capabilities: privilege::NETWORK,
+        object: objects::XDP,
         prepare: || {
             Opener::new(objects::XDP).open()?;
             // Which interface it will be is not known, and nothing is attached to one for a try.
