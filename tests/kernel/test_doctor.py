@@ -207,6 +207,21 @@ def test_what_is_left_behind_is_told(iface: str, tmp_path: Path) -> None:
         subprocess.run(["umount", pin], check=True)
 
 
+@pytest.mark.parametrize(
+    "wrapper",
+    [
+        ("unshare", "--fork", "--pid", "--mount-proc"),
+        # sys_ptrace by its number, which older setpriv understands.
+        ("setpriv", "--inh-caps=-cap_19", "--bounding-set=-cap_19"),
+    ],
+    ids=["pid-namespace", "without-ptrace"],
+)
+def test_what_cannot_be_seen_is_not_left_behind(iface: str, wrapper: tuple[str, ...]) -> None:
+    with ebpflab.xdp(iface):
+        found = features(doctor("--json", wrapper=wrapper))
+    assert found["leftovers", "nothing left behind"]["answer"] == "unknown"
+
+
 def left() -> str:
     """What of ours is held by no process."""
     (feature,) = (feature for feature in ebpflab.features() if feature.group == "leftovers")

@@ -40,6 +40,11 @@ def test_costs_and_fixes_stand_below_what_is_not_there() -> None:
     )
 
 
+def test_names_cannot_write_to_the_terminal() -> None:
+    interface = Feature("xdp", "a\x1b[31m skb", "yes", "it is there", None, None)
+    assert "\x1b" not in doctor.features([interface])
+
+
 def test_a_verdict_names_the_hooks_that_are_taken() -> None:
     hooks = (
         HookVerdict("opens", "fentry", works=False, taken=False, reason="forbidden", fix="another kernel"),

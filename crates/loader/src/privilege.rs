@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 pub(crate) type Capability = (&'static str, u32);
 
 pub(crate) const CAP_NET_ADMIN: Capability = ("CAP_NET_ADMIN", 12);
+pub(crate) const CAP_SYS_PTRACE: Capability = ("CAP_SYS_PTRACE", 19);
 const CAP_SYS_ADMIN: Capability = ("CAP_SYS_ADMIN", 21);
 pub(crate) const CAP_SYS_RESOURCE: Capability = ("CAP_SYS_RESOURCE", 24);
 pub(crate) const CAP_PERFMON: Capability = ("CAP_PERFMON", 38);
@@ -42,8 +43,8 @@ pub(crate) const FIX: &str = "run it as root (sudo), or as a service with these 
 
 /// Whether this thread has a capability in effect.
 pub(crate) fn holds(capability: Capability) -> bool {
-    // CAP_SYS_ADMIN stands for the others in the kernel's own checks (bpf_capable, perfmon_capable, bpf_net_capable).
-    let stands_in = if capability == CAP_SYS_RESOURCE { 0 } else { 1 << CAP_SYS_ADMIN.1 };
+    // CAP_SYS_ADMIN stands for these in the kernel's own checks (bpf_capable, perfmon_capable, bpf_net_capable).
+    let stands_in = if NETWORK.contains(&capability) { 1 << CAP_SYS_ADMIN.1 } else { 0 };
     effective() & (1 << capability.1 | stands_in) != 0
 }
 

@@ -25,7 +25,7 @@ record! {
     pub struct Hook {
         /// Name of the program.
         pub program: String,
-        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `raw_tracepoint`, `tracepoint`, `xdp`.
+        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`.
         pub kind: String,
         /// Kernel function, tracepoint or interface.
         pub target: String,

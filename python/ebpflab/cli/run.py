@@ -72,8 +72,12 @@ def run(attach: Callable[[], Running], output: Output[Running], options: Options
         session = attach()
     except (EbpflabError, OSError, ValueError) as error:
         raise typer.Exit(_explain(error, verbose=options.verbose)) from None
-    with session:
-        status = _follow(session, output, options)
+    try:
+        with session:
+            status = _follow(session, output, options)
+    except (EbpflabError, OSError) as error:
+        # Its end was not what it should be: counts that could not be read.
+        status = _explain(error, verbose=options.verbose)
     # All is said and detached; a second Ctrl-C shall not turn that into a death by signal.
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)

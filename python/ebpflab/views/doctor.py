@@ -32,7 +32,7 @@ def _group(name: str, members: Iterable[Feature]) -> Iterator[str]:
             yield f"  {'yes':<8} {len(there)} of {len(rest)}: {', '.join(there)}"
         rest = [feature for feature in rest if feature.name not in there]
     for feature in rest:
-        yield f"  {feature.answer:<8} {feature.name:<20} {printable(feature.found)}"
+        yield f"  {feature.answer:<8} {printable(feature.name):<20} {printable(feature.found)}"
         yield from _indented(costs=feature.costs, fix=feature.fix)
 
 

@@ -187,7 +187,7 @@ fn charges_memlock() -> bool {
 }
 
 /// Why the kernel said EPERM to someone who has the capabilities.
-fn refused(operation: &str) -> Error {
+pub(crate) fn refused(operation: &str) -> Error {
     match getrlimit(Resource::RLIMIT_MEMLOCK) {
         Ok((limit, _)) if charges_memlock() && limit != RLIM_INFINITY => Error::NotSupported {
             feature: operation.to_owned(),

@@ -2,9 +2,9 @@
 
 use std::{fs, io};
 
-use super::{no, probed, unknown, yes};
+use super::{no, probed, tools::told, unknown, yes};
 use crate::{
-    bpf::probe,
+    bpf::{probe, refused},
     error::Error,
     privilege,
     records::Feature,
@@ -80,7 +80,7 @@ fn lockdown() -> Feature {
             GROUP,
             NAME,
             "lockdown is confidentiality",
-            "programs may not read the kernel's memory: nothing but xdp works",
+            "programs may not read the kernel's memory: open, exec and dashboard do not work",
             "boot with lockdown=integrity or none (Secure Boot may ask for more)",
         ),
         Ok(text) if text.contains("[integrity]") => yes(GROUP, NAME, "lockdown is integrity, which leaves BPF alone"),
@@ -98,13 +98,11 @@ fn memory() -> Feature {
     const NAME: &str = "memory for maps";
     match probe::map_of(LARGEST_MAP) {
         Ok(_) => yes(GROUP, NAME, "a map of 4 MiB was made"),
-        Err(error) if error.is_refusal && privilege::holds(privilege::CAP_BPF) => no(
-            GROUP,
-            NAME,
-            format!("a map of 4 MiB: {}", error.reason),
-            "open, exec, count and dashboard cannot make their maps",
-            "ulimit -l unlimited, LimitMEMLOCK=infinity for a service, or CAP_SYS_RESOURCE",
-        ),
+        Err(error) if error.is_refusal && privilege::holds(privilege::CAP_BPF) => {
+            let (reason, fix) = told(&refused("making a map of 4 MiB"));
+            let costs = "open, exec, count and dashboard cannot make their maps";
+            no(GROUP, NAME, reason, costs, fix.unwrap_or_default())
+        }
         Err(error) => unknown(GROUP, NAME, error.reason, privilege::FIX),
     }
 }
@@ -130,7 +128,7 @@ fn perf_events() -> Feature {
 }
 
 pub(super) fn programs_and_maps() -> Vec<Feature> {
-    const NEWER: &str = "a kernel that is newer or built with more of CONFIG_BPF*";
+    const NEWER: &str = "a kernel that is newer, built with more of CONFIG_BPF*, or not locked down";
     const TOOLS: &str = "the tools that use it do not work";
     let programs = probe::program_types()
         .into_iter()

@@ -1,9 +1,15 @@
 //! Programs of ours that nobody runs any more.
 
-use std::{collections::HashMap, fs, thread, time::Duration};
+use std::{collections::HashMap, fs, io, path::Path, thread, time::Duration};
 
 use super::{no, unknown, yes};
-use crate::{bpf::probe, objects, records::Feature};
+use crate::{
+    bpf::probe,
+    objects,
+    privilege::{self, CAP_SYS_PTRACE},
+    records::Feature,
+    tools::in_initial_pid_namespace,
+};
 
 const GROUP: &str = "leftovers";
 const NAME: &str = "nothing left behind";
@@ -12,22 +18,30 @@ const NAME: &str = "nothing left behind";
 const FREED_AFTER: Duration = Duration::from_millis(300);
 
 pub(super) fn features() -> Vec<Feature> {
-    let look = || match probe::loaded_programs() {
-        Ok(loaded) => report(&ours(loaded), &holders()),
-        Err(error) => unknown(GROUP, NAME, format!("the kernel does not list programs: {error}"), "run it as root"),
+    let look = || -> Result<Look, String> {
+        let loaded = probe::loaded_programs().map_err(|error| format!("the kernel does not list programs: {error}"))?;
+        Ok((ours(loaded), holders()?))
     };
-    let first = look();
-    if first.answer != "no" {
-        return vec![first];
-    }
-    thread::sleep(FREED_AFTER);
-    vec![look()]
+    let feature = look().and_then(|(first, holders)| {
+        if first.iter().all(|(id, _)| holders.contains_key(id)) {
+            return Ok(report(&first, &holders));
+        }
+        // What is left behind is there the second time too.
+        thread::sleep(FREED_AFTER);
+        let (mut second, holders) = look()?;
+        second.retain(|program| first.contains(program));
+        Ok(report(&second, &holders))
+    });
+    vec![feature.unwrap_or_else(|reason| unknown(GROUP, NAME, reason, "run it as root on the host"))]
 }
 
-/// Those named like programs of our objects; nothing else tells them from others.
+/// Programs of ours, and which process holds a program, by the program's id.
+type Look = (Vec<(u32, String)>, HashMap<u32, u32>);
+
+/// Those named like programs of our tools; nothing else tells them from others. Probes are never attached for long.
 fn ours(loaded: Vec<(u32, String)>) -> Vec<(u32, String)> {
     let names = objects::program_names();
-    loaded.into_iter().filter(|(_, name)| names.contains(name)).collect()
+    loaded.into_iter().filter(|(_, name)| names.contains(name) && !name.starts_with("probe_")).collect()
 }
 
 fn report(ours: &[(u32, String)], holders: &HashMap<u32, u32>) -> Feature {
@@ -55,13 +69,24 @@ fn report(ours: &[(u32, String)], holders: &HashMap<u32, u32>) -> Feature {
     )
 }
 
-/// Which process holds a program, by the program's id. What another user's processes hold stays hidden, unless one
-/// may look (CAP_SYS_PTRACE); the kernel lists programs to CAP_SYS_ADMIN only, who mostly may.
-fn holders() -> HashMap<u32, u32> {
+/// Which process holds a program, by the program's id; an error says why that cannot be known.
+fn holders() -> Result<HashMap<u32, u32>, String> {
+    if !in_initial_pid_namespace() {
+        return Err("processes outside of this PID namespace may hold programs".to_owned());
+    }
     let mut holders = HashMap::new();
-    for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+    let processes = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
+    for process in processes.flatten() {
         let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        for info in fs::read_dir(process.path().join("fdinfo")).into_iter().flatten().flatten() {
+        let descriptors = match fs::read_dir(process.path().join("fdinfo")) {
+            // Others' processes are closed to those without CAP_SYS_PTRACE. (With it, one that hides all the same is no
+            // tool of ours.)
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !privilege::holds(CAP_SYS_PTRACE) => {
+                return Err(format!("what process {pid} holds cannot be seen: {error}"));
+            }
+            descriptors => descriptors,
+        };
+        for info in descriptors.into_iter().flatten().flatten() {
             let text = fs::read_to_string(info.path()).unwrap_or_default();
             let id = text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok());
             if let Some(id) = id {
@@ -69,7 +94,10 @@ fn holders() -> HashMap<u32, u32> {
             }
         }
     }
-    holders
+    match holders.is_empty() && !Path::new("/proc/self").exists() {
+        true => Err("/proc is not mounted".to_owned()),
+        false => Ok(holders),
+    }
 }
 
 #[cfg(test)]

@@ -58,10 +58,13 @@ fn unknown(group: &str, name: impl Into<String>, found: impl Into<String>, fix: 
 fn probed(group: &str, name: &str, known: Known, what: &str, costs: &str, fix: &str) -> Feature {
     match known {
         Ok(true) => yes(group, name, what),
-        Ok(false) => no(group, name, "the kernel does not know it", costs, fix),
-        Err(unknown) if unknown.is_refusal && privilege::holds(privilege::CAP_BPF) => {
-            no(group, name, format!("refused: {}", unknown.reason), costs, privilege::POLICY)
+        Ok(false) => no(group, name, "the kernel does not have it", costs, fix),
+        Err(error) if !privilege::NETWORK.iter().all(|capability| privilege::holds(*capability)) => {
+            unknown(group, name, error.reason, privilege::FIX)
         }
-        Err(error) => unknown(group, name, error.reason, privilege::FIX),
+        Err(error) if error.is_refusal => {
+            no(group, name, format!("refused: {}", error.reason), costs, privilege::POLICY)
+        }
+        Err(error) => unknown(group, name, error.reason, "mend that error first"),
     }
 }

@@ -85,7 +85,7 @@ fn untried(part: &str, way: &Way) -> HookVerdict {
 }
 
 /// Reason and fix of an error.
-fn told(error: &Error) -> (String, Option<String>) {
+pub(super) fn told(error: &Error) -> (String, Option<String>) {
     match error {
         Error::NotSupported { reason, needs, .. } => (reason.clone(), Some(needs.clone())),
         Error::Privilege { missing, fix, .. } => (format!("{} missing", missing.join(" and ")), Some(fix.clone())),
