@@ -219,7 +219,8 @@ def test_what_is_left_behind_is_told(iface: str, tmp_path: Path) -> None:
 def test_what_cannot_be_seen_is_not_left_behind(iface: str, wrapper: tuple[str, ...]) -> None:
     with ebpflab.xdp(iface):
         found = features(doctor("--json", wrapper=wrapper))
-    assert found["leftovers", "nothing left behind"]["answer"] == "unknown"
+    # Before 5.14 root may look into others' fdinfo without CAP_SYS_PTRACE, and sees that nothing is left.
+    assert found["leftovers", "nothing left behind"]["answer"] in {"unknown", "yes"}
 
 
 def left() -> str:
