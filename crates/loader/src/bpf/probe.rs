@@ -118,8 +118,7 @@ fn calls(function: &aya_obj::Function) -> impl Iterator<Item = u32> + '_ {
     function.instructions.iter().filter(|ins| ins.code == CALL && ins.src_reg() == 0).map(|ins| ins.imm as u32)
 }
 
-/// Kprobe programs have them all, and are loaded even where kprobes cannot be attached; where the type is not there,
-/// raw tracepoints have them too.
+/// Raw tracepoint programs may call what kprobe programs may; the second is asked where the first says no.
 fn helper_of_tracing(helper: BpfHelper) -> Known {
     let supported = |kind| is_helper_supported(kind, helper).map_err(|error: ProgramError| Unknown::new(&error));
     match supported(ProgramType::RawTracePoint)? {
