@@ -11,20 +11,50 @@ use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 use Type::{Long, Pointer, UInt};
 
 /// The fields of kernel structs that the programs use: `struct.member`, or `struct.member.member` through
-/// embedded structs, with the type of the last member. `___name` after a struct's name makes another flavour of it.
+/// embedded structs, or `struct.member[0]` for the first element of an array, with the type of the last.
+/// `___name` after a struct's name makes another flavour of it.
 /// The first element says on which architectures (as in `bpf_target_arch`) the kernel has it.
 const FIELDS: &[(&[&str], &str, Type)] = &[
     (&["x86_64"], "task_struct.thread_info.status", UInt),
     (&["aarch64"], "task_struct.thread_info.flags", Long),
-    (&["x86_64", "aarch64"], "task_struct.mm", Pointer),
-    (&["x86_64", "aarch64"], "task_struct.real_parent", Pointer),
-    (&["x86_64", "aarch64"], "task_struct.tgid", UInt),
-    (&["x86_64", "aarch64"], "mm_struct.arg_start", Long),
-    (&["x86_64", "aarch64"], "mm_struct.arg_end", Long),
-    (&["x86_64", "aarch64"], "linux_binprm.filename", Pointer),
+    (ANY, "task_struct.files", Pointer),
+    (ANY, "task_struct.fs", Pointer),
+    (ANY, "task_struct.group_leader", Pointer),
+    (ANY, "task_struct.mm", Pointer),
+    (ANY, "task_struct.real_parent", Pointer),
+    (ANY, "task_struct.tgid", UInt),
+    (ANY, "task_struct.thread_pid", Pointer),
+    (ANY, "pid.level", UInt),
+    (ANY, "pid.numbers[0].nr", UInt),
+    (ANY, "fs_struct.root.dentry", Pointer),
+    (ANY, "fs_struct.root.mnt", Pointer),
+    (ANY, "fs_struct.pwd.dentry", Pointer),
+    (ANY, "fs_struct.pwd.mnt", Pointer),
+    (ANY, "files_struct.fdt", Pointer),
+    (ANY, "fdtable.fd", Pointer),
+    (ANY, "fdtable.max_fds", UInt),
+    (ANY, "file.f_path.dentry", Pointer),
+    (ANY, "file.f_path.mnt", Pointer),
+    (ANY, "file.f_inode", Pointer),
+    (ANY, "inode.i_ino", Long),
+    (ANY, "inode.i_sb", Pointer),
+    (ANY, "super_block.s_dev", UInt),
+    (ANY, "dentry.d_hash.pprev", Pointer),
+    (ANY, "dentry.d_name.len", UInt),
+    (ANY, "dentry.d_name.name", Pointer),
+    (ANY, "dentry.d_parent", Pointer),
+    (ANY, "vfsmount.mnt_root", Pointer),
+    (ANY, "mount.mnt.mnt_root", Pointer),
+    (ANY, "mount.mnt_mountpoint", Pointer),
+    (ANY, "mount.mnt_parent", Pointer),
+    (ANY, "mm_struct.arg_start", Long),
+    (ANY, "mm_struct.arg_end", Long),
+    (ANY, "linux_binprm.filename", Pointer),
     (&["x86_64"], "pt_regs.orig_ax", Long),
     (&["aarch64"], "pt_regs.syscallno", UInt),
 ];
+
+const ANY: &[&str] = &["x86_64", "aarch64"];
 
 /// What a member is; CO-RE matches members by name and by kind, of integers the size does not matter.
 #[derive(Clone, Copy, PartialEq)]
@@ -52,9 +82,9 @@ fn main() {
     println!("cargo::rustc-link-arg-bins={}", ir.display());
 }
 
-/// `task_struct.thread_info.status` -> `task_struct_thread_info_status`
+/// `task_struct.thread_info.status` -> `task_struct_thread_info_status`, `pid.numbers[0].nr` -> `pid_numbers_nr`
 fn ident(path: &str) -> String {
-    path.replace('.', "_")
+    path.replace("[0]", "").replace('.', "_")
 }
 
 fn rust_names(fields: &[(&str, Type)]) -> String {
@@ -85,6 +115,8 @@ struct Struct {
 enum Member {
     Scalar(Type),
     Struct(Struct),
+    /// Of one element: only the first is asked for.
+    Array(Box<Member>),
 }
 
 impl Member {
@@ -92,6 +124,19 @@ impl Member {
         match self {
             Self::Scalar(_) => 8,
             Self::Struct(inner) => inner.size(),
+            Self::Array(element) => element.size(),
+        }
+    }
+
+    /// The member indices and the offset of a path inside of it.
+    fn resolve(&self, path: &str) -> (Vec<usize>, u64) {
+        match self {
+            Self::Scalar(_) => (Vec::new(), 0),
+            Self::Struct(inner) => inner.resolve(path),
+            Self::Array(element) => {
+                let (indices, offset) = element.resolve(path);
+                ([vec![0], indices].concat(), offset)
+            }
         }
     }
 }
@@ -103,16 +148,17 @@ impl Struct {
 
     /// Adds a member, and the structs on the way to it.
     fn add(&mut self, path: &str, r#type: Type) {
-        let Some((head, rest)) = path.split_once('.') else {
-            self.members.push((path.to_owned(), Member::Scalar(r#type)));
-            return;
-        };
-        if !self.members.iter().any(|(name, _)| name == head) {
-            self.members.push((head.to_owned(), Member::Struct(Self::default())));
+        let (head, rest) = path.split_once('.').map_or((path, None), |(head, rest)| (head, Some(rest)));
+        let (name, is_array) = head.strip_suffix("[0]").map_or((head, false), |name| (name, true));
+        if !self.members.iter().any(|(known, _)| known == name) {
+            let member = if rest.is_some() { Member::Struct(Self::default()) } else { Member::Scalar(r#type) };
+            self.members.push((name.to_owned(), if is_array { Member::Array(Box::new(member)) } else { member }));
         }
-        let inner = self.members.iter_mut().find(|(name, _)| name == head);
-        match inner {
-            Some((_, Member::Struct(inner))) => inner.add(rest, r#type),
+        let Some(rest) = rest else { return };
+        let (_, member) = self.members.iter_mut().find(|(known, _)| known == name).expect("it was added");
+        let element = if let Member::Array(element) = member { &mut **element } else { member };
+        match element {
+            Member::Struct(inner) => inner.add(rest, r#type),
             _ => panic!("{head} is a scalar and a struct"),
         }
     }
@@ -120,16 +166,11 @@ impl Struct {
     /// The member indices and the offset of a path: CO-RE's access path, and what its local value would be.
     fn resolve(&self, path: &str) -> (Vec<usize>, u64) {
         let (head, rest) = path.split_once('.').unwrap_or((path, ""));
+        let head = head.strip_suffix("[0]").unwrap_or(head);
         let index = self.members.iter().position(|(name, _)| name == head).expect("the member was added");
-        let offset = self.members[..index].iter().map(|(_, member)| member.size()).sum();
-        match &self.members[index].1 {
-            Member::Scalar(_) => (vec![index], offset),
-            Member::Struct(inner) => {
-                let (mut indices, inner_offset) = inner.resolve(rest);
-                indices.insert(0, index);
-                (indices, offset + inner_offset)
-            }
-        }
+        let before: u64 = self.members[..index].iter().map(|(_, member)| member.size()).sum();
+        let (indices, offset) = self.members[index].1.resolve(rest);
+        ([vec![index], indices].concat(), before + offset)
     }
 }
 
@@ -186,19 +227,7 @@ impl Ir {
         let mut offset = 0;
         let mut members = Vec::new();
         for (member, kind) in &layout.members {
-            let base =
-                match kind {
-                    Member::Scalar(Type::UInt) => self
-                        .node("!DIBasicType(name: \"unsigned int\", size: 32, encoding: DW_ATE_unsigned)".to_owned()),
-                    Member::Scalar(Type::Long) => self
-                        .node("!DIBasicType(name: \"unsigned long\", size: 64, encoding: DW_ATE_unsigned)".to_owned()),
-                    Member::Scalar(Type::Pointer) => {
-                        self.node("!DIDerivedType(tag: DW_TAG_pointer_type, baseType: null, size: 64)".to_owned())
-                    }
-                    // The kernel's embedded structs are named after the member often enough; CO-RE compares member
-                    // names and kinds on the way, not the names of embedded structs.
-                    Member::Struct(inner) => self.struct_node(member, inner, file),
-                };
+            let base = self.member_node(member, kind, file);
             let bits = if matches!(kind, Member::Scalar(Type::UInt)) { 32 } else { kind.size() * 8 };
             members.push(self.node(format!(
                 "!DIDerivedType(tag: DW_TAG_member, name: \"{member}\", file: !{file}, line: 1, baseType: !{base}, \
@@ -214,6 +243,33 @@ impl Ir {
              size: {}, elements: !{elements})",
             layout.size() * 8
         ))
+    }
+
+    /// The debug type of a member; returns its node.
+    fn member_node(&mut self, name: &str, kind: &Member, file: usize) -> usize {
+        match kind {
+            Member::Scalar(Type::UInt) => {
+                self.node("!DIBasicType(name: \"unsigned int\", size: 32, encoding: DW_ATE_unsigned)".to_owned())
+            }
+            Member::Scalar(Type::Long) => {
+                self.node("!DIBasicType(name: \"unsigned long\", size: 64, encoding: DW_ATE_unsigned)".to_owned())
+            }
+            Member::Scalar(Type::Pointer) => {
+                self.node("!DIDerivedType(tag: DW_TAG_pointer_type, baseType: null, size: 64)".to_owned())
+            }
+            // The kernel's embedded structs are named after the member often enough; CO-RE compares member names
+            // and kinds on the way, not the names of embedded structs.
+            Member::Struct(inner) => self.struct_node(name, inner, file),
+            Member::Array(element) => {
+                let base = self.member_node(name, element, file);
+                let range = self.node("!DISubrange(count: 1)".to_owned());
+                let ranges = self.node(format!("!{{!{range}}}"));
+                let bits = kind.size() * 8;
+                self.node(format!(
+                    "!DICompositeType(tag: DW_TAG_array_type, baseType: !{base}, size: {bits}, elements: !{ranges})"
+                ))
+            }
+        }
     }
 
     /// `off_*` and `has_*` of a field. The name of each global is the relocation record: struct, kind (0 byte

@@ -136,6 +136,7 @@ class ExecEvent:
     time: int
     cpu: int
     pid: int
+    ns_pid: int
     ppid: int
     uid: int
     gid: int
@@ -154,25 +155,40 @@ class ExecEvent:
 class OpenEvent:
     """A call of open, creat, openat or openat2, when it returned.
 
-    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces. `path` is as given, or None
-    where it could not be read; `path_truncated` says that it is longer than 4,095 bytes. `dirfd` is -100 (AT_FDCWD)
-    for the working directory. `ret` is the file descriptor or a negative errno.
+    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that of
+    the process's own PID namespace (its container). `path` is as given; `full_path` is where that is from the root of
+    the process: of an opened file the names from the file itself up, of another the folder and the path as given.
+    `path_fault` says what of these could not be had, `path_truncated` that one of them is cut. `path_notes` has some of
+    `tmpfile`, `unlinked`, `magic_link` and `outside_root`.
+
+    `dirfd` is -100 (AT_FDCWD) for the working directory. `ret` is the file descriptor or a negative errno, whose name
+    is `error`. `latency_ns` is from entry to return. `inode` and `device` (as `st_dev` has it) are those of the opened
+    file.
     """
 
     time: int
     cpu: int
     pid: int
     tid: int
+    ns_pid: int
     uid: int
     gid: int
     comm: str
     cgroup: int
     path: str | None
+    full_path: str | None
     path_truncated: bool
+    path_fault: str | None
+    path_notes: tuple[str, ...]
     dirfd: int
     flags: int
+    flag_names: tuple[str, ...]
     mode: int
     ret: int
+    error: str | None
+    latency_ns: int
+    inode: int | None
+    device: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name."""

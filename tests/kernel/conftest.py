@@ -7,6 +7,7 @@ import gc
 import itertools
 import os
 import shutil
+import signal
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -77,6 +78,8 @@ class Start(Protocol):
 def _able() -> None:
     if os.geteuid() != 0:
         pytest.skip("the kernel tests need root")
+    # Under nohup(1) SIGHUP is ignored, and so it would be by all that is started here.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     lacking = [program for program in ("bpftool", "ip", "ping", "unshare") if shutil.which(program) is None]
     assert not lacking, f"the kernel tests run {', '.join(lacking)}; install them"
 

@@ -33,7 +33,10 @@ def attached(tool: lab.Tool, hook: str) -> None:
     told = {(each["program"][:15], as_kernel.get(each["kind"], each["kind"])) for each in tool.first["hooks"]}
     assert lab.hooked(tool.process.pid) == told
     kinds = {each["kind"] for each in tool.first["hooks"] if "exec" not in each["program"]}
-    may_be = {"fentry": [{"fentry"}, {"fexit"}], "kprobe": [{"kprobe"}, {"kprobe", "raw_tracepoint"}]}
+    may_be = {
+        "fentry": [{"fentry"}, {"fexit"}, {"fentry", "fexit"}],
+        "kprobe": [{"kprobe"}, {"kprobe", "raw_tracepoint"}],
+    }
     may_be["kretprobe"] = [{"kretprobe"}, {"kprobe", "kretprobe"}]
     assert kinds in may_be.get(hook, [{hook}])
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ebpflab import ExecEvent, Ledger, OpenEvent
+from ebpflab import Ledger
 from ebpflab.views.dashboard import Dashboard
+
+from tests.support import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ebpflab import ActivityEvent
+    from ebpflab import ActivityEvent, ExecEvent, OpenEvent
 
 START = 1_700_000_000_000_000_000
 SIZE = (100, 30)
@@ -20,13 +23,16 @@ LIBRARIES = ["/etc/ld.so.cache", "/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/lo
 
 
 def _open(number: int, pid: int, comm: str, path: str, ret: int = 3) -> OpenEvent:
-    return OpenEvent(
-        START + number, 0, pid, pid, 0, 0, comm, 1, path, path_truncated=False, dirfd=-100, flags=0, mode=0, ret=ret
+    error = "ENOENT" if ret < 0 else None
+    return replace(
+        examples.OPEN, time=START + number, pid=pid, tid=pid, comm=comm, path=path, full_path=path, ret=ret, error=error
     )
 
 
 def _exec(number: int, pid: int, comm: str, argv: tuple[str, ...]) -> ExecEvent:
-    return ExecEvent(START + number, 0, pid, 4000, 0, 0, comm, 1, argv[0], argv, argv_truncated=False)
+    return replace(
+        examples.EXEC, time=START + number, pid=pid, ppid=4000, comm=comm, filename=argv[0], argv=argv
+    )
 
 
 def build() -> list[ActivityEvent]:

@@ -25,6 +25,8 @@ from ebpflab.records import (
     Verdict,
 )
 
+from tests.support import examples
+
 #: What has no class of its name in Python, and what stands for it.
 STAND_INS = {
     # The session knows its tool and its interface, so one class holds the readings of all tools.
@@ -51,35 +53,18 @@ LEDGER = Ledger(
     shown=5,
 )
 HOOK = Hook("count_sys_enter", "raw_tracepoint", "sys_enter", "first choice")
-OPEN = OpenEvent(
-    time=1_700_000_000_000_000_000,
-    cpu=1,
+OPEN = replace(
+    examples.OPEN,
     pid=7,
-    tid=8,
-    uid=1000,
-    gid=100,
     comm="caf\udce9",
-    cgroup=42,
     path="/tmp/caf\udce9",  # noqa: S108  nothing is written there
-    path_truncated=False,
-    dirfd=-100,
-    flags=0,
-    mode=0,
+    full_path=None,
     ret=-2,
+    error="ENOENT",
+    inode=None,
+    device=None,
 )
-EXEC = ExecEvent(
-    time=1_700_000_000_000_000_000,
-    cpu=1,
-    pid=7,
-    ppid=6,
-    uid=1000,
-    gid=100,
-    comm="ls",
-    cgroup=42,
-    filename="/bin/ls",
-    argv=("ls", "-l", "caf\udce9"),
-    argv_truncated=False,
-)
+EXEC = replace(examples.EXEC, pid=7, argv=("ls", "-l", "caf\udce9"))
 HOOK_VERDICT = HookVerdict("opens", "kprobe", works=True, taken=True, reason=None, fix=None)
 EXAMPLES = [
     OPEN,

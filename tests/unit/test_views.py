@@ -7,11 +7,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from ebpflab.records import ExecEvent, Ledger, OpenEvent, PacketCount, PidCount, Reading, Summary
+from ebpflab.records import Ledger, PacketCount, PidCount, Reading, Summary
 from ebpflab.views import count, live, xdp
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
 from ebpflab.views.table import printable, time_of_day
+
+from tests.support import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,35 +23,8 @@ LARGEST = 2**64 - 1
 NO_LEDGER = Ledger(*([0] * 12))
 
 
-OPEN = OpenEvent(
-    time=1_700_000_000_123_999_999,
-    cpu=0,
-    pid=4211,
-    tid=4212,
-    uid=1000,
-    gid=100,
-    comm="python",
-    cgroup=1,
-    path="/etc/passwd",
-    path_truncated=False,
-    dirfd=-100,
-    flags=0,
-    mode=0,
-    ret=3,
-)
-EXEC = ExecEvent(
-    time=1_700_000_000_007_000_000,
-    cpu=0,
-    pid=4211,
-    ppid=4210,
-    uid=1000,
-    gid=100,
-    comm="ls",
-    cgroup=1,
-    filename="/bin/ls",
-    argv=("ls", "-l"),
-    argv_truncated=False,
-)
+OPEN = replace(examples.OPEN, time=1_700_000_000_123_999_999)
+EXEC = replace(examples.EXEC, time=1_700_000_000_007_000_000)
 #: What kernel strings may hold, and how it is shown.
 NAMES = [
     ("[kworker/0:1]", "[kworker/0:1]"),

@@ -28,6 +28,10 @@ pub struct Header {
     pub kind: u16,
     /// What is wrong with the record: the constants of this type, or-ed.
     pub marks: u16,
+    /// Process id in its own, the innermost, PID namespace.
+    pub ns_pid: u32,
+    /// Nothing: the length is a multiple of eight.
+    pub padding: u32,
 }
 
 /// The kinds of records, as [`Header::kind`] has them; also the slot of each in the map `LEDGER`.
@@ -45,7 +49,7 @@ impl Kind {
     pub const ALL: [(Self, &'static str); 2] = [(Self::Open, "open"), (Self::Exec, "exec")];
 }
 
-const _: () = assert!(size_of::<Header>() == 56);
+const _: () = assert!(size_of::<Header>() == 64);
 crate::pod!(Header);
 
 impl Header {
@@ -88,11 +92,11 @@ mod tests {
     #[cfg(feature = "user")]
     #[test]
     fn a_record_is_split_after_its_fixed_part() {
-        let mut record = vec![0; 56];
+        let mut record = vec![0; 64];
         record[16] = 7;
         record.extend(b"tail");
         let (header, rest) = split::<Header>(&record).expect("long enough");
         assert_eq!((header.pid, rest), (7, &b"tail"[..]));
-        assert_eq!(split::<Header>(&record[..55]), None);
+        assert_eq!(split::<Header>(&record[..63]), None);
     }
 }

@@ -23,7 +23,7 @@ pub struct Exec {
     pub args_total: u32,
 }
 
-const _: () = assert!(size_of::<Exec>() == 72);
+const _: () = assert!(size_of::<Exec>() == 80);
 crate::pod!(Exec);
 
 /// The arguments, of which the last is cut where not all of them are there.

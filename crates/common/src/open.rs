@@ -5,7 +5,10 @@ use crate::{event::Header, syscall::Syscall};
 /// Longest path in bytes, its closing NUL not counted (`PATH_MAX` counts it).
 pub const PATH_LEN: usize = 4_095;
 
-/// The fixed part; `path_len` bytes of path follow.
+/// Longest whole path in bytes: one of `PATH_LEN` bytes, relative to a folder whose path is as long.
+pub const FULL_PATH_LEN: usize = 2 * PATH_LEN + 1;
+
+/// The fixed part; `path_len` bytes of path follow, then `full_path_len` bytes of whole path.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Open {
@@ -21,10 +24,32 @@ pub struct Open {
     pub ret: i32,
     /// Bytes of path that follow.
     pub path_len: u32,
+    /// Nanoseconds from entry to return.
+    pub latency: u64,
+    /// Of the opened file; zero where none was opened.
+    pub inode: u64,
+    /// Of the opened file's file system, as the kernel has it (`MKDEV`, include/linux/kdev_t.h).
+    pub device: u32,
+    /// Bytes of whole path that follow.
+    pub full_path_len: u32,
 }
 
-const _: () = assert!(size_of::<Open>() == 80);
+const _: () = assert!(size_of::<Open>() == 112);
 crate::pod!(Open);
+
+/// What [`Header::marks`] may say of an open, beside what it may say of any event.
+impl Open {
+    /// The whole path is not known: the file or the folder could not be found any more.
+    pub const FULL_PATH_FAULT: u16 = 1 << 2;
+    /// The start of the whole path is missing.
+    pub const FULL_PATH_TRUNCATED: u16 = 1 << 3;
+    /// The whole path is the path as given, and does not follow it.
+    pub const FULL_PATH_IS_PATH: u16 = 1 << 4;
+    /// The file is not below the root of the task.
+    pub const OUTSIDE: u16 = 1 << 5;
+    /// The file has no name any more.
+    pub const UNLINKED: u16 = 1 << 6;
+}
 
 /// A call that has not returned: the value of the map `CALLS`, by thread id.
 #[repr(C)]
@@ -40,9 +65,11 @@ pub struct Call {
     pub mode: u32,
     /// As given; `AT_FDCWD` for open and creat.
     pub dirfd: i32,
+    /// When: nanoseconds since boot.
+    pub time: u64,
 }
 
-const _: () = assert!(size_of::<Call>() == 32);
+const _: () = assert!(size_of::<Call>() == 40);
 crate::pod!(Call);
 
 /// `AT_FDCWD`, include/uapi/linux/fcntl.h

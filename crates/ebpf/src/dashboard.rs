@@ -5,6 +5,7 @@
 mod execs;
 mod filter;
 mod opens;
+mod paths;
 mod syscall;
 
 use aya_ebpf::{EbpfContext, btf_maps::RingBuf, macros::btf_map};

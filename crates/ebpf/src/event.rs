@@ -7,7 +7,7 @@ use ebpflab_common::{
     filter::Task as _,
 };
 
-use crate::task::Current;
+use crate::task::{Current, ns_pid};
 
 /// Who runs this program, where and now.
 #[inline(always)]
@@ -29,5 +29,7 @@ pub fn header(kind: Kind) -> Header {
         cpu,
         kind: kind as u16,
         marks: 0,
+        ns_pid: ns_pid(pid),
+        padding: 0,
     }
 }

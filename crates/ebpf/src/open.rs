@@ -4,6 +4,7 @@
 
 mod filter;
 mod opens;
+mod paths;
 mod syscall;
 
 use aya_ebpf::{EbpfContext, btf_maps::RingBuf, macros::btf_map};

@@ -5,44 +5,60 @@
 
 use aya_ebpf::{
     EbpfContext, Global,
-    btf_maps::{HashMap, PerCpuArray},
-    helpers::{bpf_probe_read_kernel, bpf_probe_read_user, generated::bpf_probe_read_user_str},
-    macros::{btf_map, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
-    programs::{FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext},
+    btf_maps::{HashMap, PerCpuArray, ProgramArray},
+    helpers::{
+        bpf_probe_read_kernel as probe_read_kernel, bpf_probe_read_user,
+        generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user_str},
+    },
+    macros::{btf_map, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint},
+    programs::{FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext},
 };
 use ebpflab_common::{
     event::{Header, Kind},
     filter::{Filter, Task as _},
     ledger::Ledger,
-    open::{AT_FDCWD, Call, Open, PATH_LEN},
+    open::{AT_FDCWD, Call, FULL_PATH_LEN, Open, PATH_LEN},
     syscall::Syscall,
 };
 use ebpflab_ebpf::{
     book, enabled, event,
-    kernel::{bounded, read},
+    kernel::{self, bounded, read},
     ledger::ledger_of,
     task::Current,
 };
 
 use crate::{
     filter::filter,
-    syscall::{is_compat, opens, tp_ret},
+    paths::{self, Place, State},
+    syscall::{opens, tp_ret},
 };
 
 /// Calls that have not returned, by thread id.
 #[btf_map]
 static CALLS: HashMap<u32, Call, 16_384> = HashMap::new();
 
-/// A record before it is known how long it is. One byte more than the longest path, so that a longer one shows.
+/// A record before it is known how long it is.
 #[repr(C)]
 struct Record {
     open: Open,
-    path: [u8; PATH_LEN + 2],
+    /// One byte more than the longest path, so that a longer one shows; then the whole path.
+    paths: [u8; PATH_LEN + 1 + FULL_PATH_LEN + 1],
 }
 
 /// One for each CPU: the kernel does not run a program while it is running on the same CPU already.
 #[btf_map]
 static OPEN_SCRATCH: PerCpuArray<Record, 1> = PerCpuArray::new();
+
+/// The program that finds the whole path, for each type of programs that may be the first: a program only calls
+/// one of its own type.
+#[btf_map]
+static OPEN_ON_FEXIT: ProgramArray<1> = ProgramArray::new();
+#[btf_map]
+static OPEN_ON_KRETPROBE: ProgramArray<1> = ProgramArray::new();
+#[btf_map]
+static OPEN_ON_SYS_EXIT: ProgramArray<1> = ProgramArray::new();
+#[btf_map]
+static OPEN_ON_TP_EXIT: ProgramArray<1> = ProgramArray::new();
 
 const BPF_ANY: u64 = 0;
 
@@ -76,67 +92,136 @@ fn enter(call: &Call) -> Option<()> {
             let _ = CALLS.remove(&tid);
             book!(ledger, unpaired);
         }
-        if CALLS.insert(&tid, call, BPF_ANY).is_err() {
+        // SAFETY: no arguments, no side effects.
+        let time = unsafe { bpf_ktime_get_boot_ns() };
+        if CALLS.insert(&tid, &Call { time, ..*call }, BPF_ANY).is_err() {
             book!(ledger, unpaired);
         }
     }
     Some(())
 }
 
-/// The call of this thread returns.
+/// The call of this thread returns: what is known at once is recorded, and another program goes on with the walk to the
+/// whole path; `on` has it.
 #[inline(always)]
-fn leave(ctx: &impl EbpfContext, ret: i64) -> Option<()> {
+fn leave(ctx: &impl EbpfContext, ret: i64, on: &ProgramArray<1>) -> Option<()> {
     let (_, tid) = Current.pid_tid();
     // SAFETY: only this thread writes its entry.
     let mut call = unsafe { *CALLS.get_ptr(&tid)? };
     let _ = CALLS.remove(&tid);
+    if filter().wants(Filter::FAILED) && ret >= 0 {
+        book!(ledger_of(Kind::Open)?, filtered);
+        return Some(());
+    }
     if call.how != 0 {
         // SAFETY: the helper checks the address. If it fails, the kernel could not read it either.
         if let Ok(how) = unsafe { bpf_probe_read_user(call.how as *const OpenHow) } {
             (call.flags, call.mode) = (how.flags, how.mode as u32);
         }
     }
-    emit(ctx, ledger_of(Kind::Open)?, &call, ret)
-}
-
-/// Writes the record of a call that returned.
-#[inline(always)]
-fn emit(ctx: &impl EbpfContext, ledger: *mut Ledger, call: &Call, ret: i64) -> Option<()> {
-    if filter().wants(Filter::FAILED) && ret >= 0 {
-        book!(ledger, filtered);
-        return Some(());
-    }
     let record = OPEN_SCRATCH.get_ptr_mut(0)?;
     // SAFETY: a value of the map, and nobody else writes it meanwhile.
-    let (open, path) = unsafe { (&raw mut (*record).open, &raw mut (*record).path) };
+    let (open, path) = unsafe { (&raw mut (*record).open, (&raw mut (*record).paths).cast::<u8>()) };
+    let (path_len, mut marks) = read_path(path, call.path);
+    let walk = paths::walk()?;
+    let (mut inode, mut device) = (0, 0);
+    if ret >= 0 {
+        let file = paths::file(ret as i32);
+        let place = file.and_then(Place::of_file);
+        if place.is_some_and(|place| place.is_unlinked()) {
+            marks |= Open::UNLINKED;
+        }
+        (inode, device) = file.and_then(identity).unwrap_or((0, 0));
+        paths::start(walk, place, path, 0);
+    } else if marks & Header::FAULT != 0 {
+        paths::start(walk, None, path, 0);
+    // SAFETY: the first byte of the path.
+    } else if path_len > 0 && unsafe { path.read() } == b'/' {
+        marks |= Open::FULL_PATH_IS_PATH;
+        paths::skip(walk);
+    } else {
+        paths::start(walk, Place::of_dirfd(call.dirfd), path, path_len);
+    }
     let mut header = event::header(Kind::Open);
-    // SAFETY: the helper checks the address; the buffer is as long as it is told.
-    let read = unsafe { bpf_probe_read_user_str(path.cast(), PATH_LEN as u32 + 2, call.path as *const _) };
-    let path_len = match read {
+    header.marks = marks;
+    let latency = header.time.wrapping_sub(call.time);
+    let (flags, mode, dirfd, ret) = (call.shown_flags(), call.mode, call.dirfd, ret as i32);
+    // SAFETY: as above.
+    unsafe {
+        open.write(Open { header, flags, mode, dirfd, ret, path_len, latency, inode, device, full_path_len: 0 });
+        on.tail_call(ctx, 0);
+    }
+    // The program that goes on is there as long as this one may run.
+    book!(ledger_of(Kind::Open)?, dropped);
+    Some(())
+}
+
+/// Goes on with the walk, in the same program once more if it takes long, and then writes the record.
+#[inline(always)]
+fn go_on(ctx: &impl EbpfContext, on: &ProgramArray<1>) -> Option<()> {
+    if !paths::go(paths::walk()?) {
+        // SAFETY: nothing is held here. It comes back where the chain of programs is as long as the kernel allows.
+        unsafe { on.tail_call(ctx, 0) };
+    }
+    finish(ctx)
+}
+
+/// Reads the path of a call; returns its length and what is wrong with it.
+#[inline(always)]
+fn read_path(path: *mut u8, address: u64) -> (u32, u16) {
+    // SAFETY: the helper checks the address; the buffer is longer than it is told.
+    let read = unsafe { bpf_probe_read_user_str(path.cast(), PATH_LEN as u32 + 2, address as *const _) };
+    match read {
         // An empty path, without its NUL: so 5.10 counts it (mm/maccess.c, strncpy_from_user_nofault).
-        0 => 0,
+        0 => (0, 0),
         // The closing NUL is counted in `read`; one byte more than fits says that the path goes on.
-        1..=4096 => read as u32 - 1,
-        4097.. => {
-            header.marks |= Header::TRUNCATED;
-            PATH_LEN as u32
-        }
-        _ => {
-            header.marks |= Header::FAULT;
-            0
-        }
+        1..=4096 => (read as u32 - 1, 0),
+        4097.. => (PATH_LEN as u32, Header::TRUNCATED),
+        _ => (0, Header::FAULT),
+    }
+}
+
+/// Inode number and device of an open file.
+#[inline(always)]
+fn identity(file: *const u8) -> Option<(u64, u32)> {
+    let inode: *const u8 = read(file, kernel::file_f_inode())?;
+    let device = read(read(inode, kernel::inode_i_sb())?, kernel::super_block_s_dev())?;
+    Some((read(inode, kernel::inode_i_ino())?, device))
+}
+
+/// Adds the whole path to the record, and writes it.
+#[inline(always)]
+fn finish(ctx: &impl EbpfContext) -> Option<()> {
+    let ledger = ledger_of(Kind::Open)?;
+    let record = OPEN_SCRATCH.get_ptr_mut(0)?;
+    // SAFETY: a value of the map, and nobody else writes it meanwhile.
+    let (open, text) = unsafe { (&raw mut (*record).open, (&raw mut (*record).paths).cast::<u8>()) };
+    // SAFETY: it was written before.
+    let (mut marks, path_len) = unsafe { ((*open).header.marks, bounded((*open).path_len, PATH_LEN as u32)) };
+    let (state, full_path, len) = paths::found(paths::walk()?);
+    marks |= match state {
+        State::Skipped | State::Root => 0,
+        State::Outside => Open::OUTSIDE,
+        State::Walking | State::Full => Open::FULL_PATH_TRUNCATED,
+        State::Fault => Open::FULL_PATH_FAULT,
     };
-    if header.has(Header::FAULT) {
+    let full_path_len = bounded(len, FULL_PATH_LEN as u32);
+    // SAFETY: both lengths together are not longer than the buffer; the source is a value of another map.
+    unsafe {
+        bpf_probe_read_kernel(text.add(path_len as usize).cast(), full_path_len, full_path.cast());
+    }
+    if marks & (Header::FAULT | Open::FULL_PATH_FAULT) != 0 {
         book!(ledger, faults);
     }
-    if header.has(Header::TRUNCATED) {
+    if marks & (Header::TRUNCATED | Open::FULL_PATH_TRUNCATED) != 0 {
         book!(ledger, truncated);
     }
-    let (flags, mode, dirfd) = (call.shown_flags(), call.mode, call.dirfd);
     // SAFETY: as above.
-    unsafe { open.write(Open { header, flags, mode, dirfd, ret: ret as i32, path_len }) };
-    // PATH_LEN is all ones: the mask changes nothing but what the verifier knows.
-    let len = size_of::<Open>() + bounded(path_len, PATH_LEN as u32) as usize;
+    unsafe {
+        (*open).header.marks = marks;
+        (*open).full_path_len = full_path_len;
+    }
+    let len = size_of::<Open>() + path_len as usize + full_path_len as usize;
     // SAFETY: as many bytes were written, and the record is longer.
     let bytes = unsafe { core::slice::from_raw_parts(record.cast::<u8>(), len) };
     match crate::output(ctx, bytes) {
@@ -151,15 +236,8 @@ fn emit(ctx: &impl EbpfContext, ledger: *mut Ledger, call: &Call, ret: i64) -> O
 #[inline(always)]
 fn kernel_call(dirfd: i32, path: u64, how: *const OpenHow) -> Call {
     // SAFETY: the helper checks the address.
-    let how = unsafe { bpf_probe_read_kernel(how) }.unwrap_or(OpenHow { flags: 0, mode: 0 });
-    Call { path, how: 0, flags: how.flags, mode: how.mode as u32, dirfd }
-}
-
-/// A call that is known only when it returns.
-#[inline(always)]
-fn returned(ctx: &impl EbpfContext, call: &Call, ret: i64) -> Option<()> {
-    let ledger = ledger_of(Kind::Open)?;
-    if wanted(ledger) { emit(ctx, ledger, call, ret) } else { Some(()) }
+    let how = unsafe { probe_read_kernel(how) }.unwrap_or(OpenHow { flags: 0, mode: 0 });
+    Call { path, flags: how.flags, mode: how.mode as u32, dirfd, ..Call::default() }
 }
 
 /// Offset of the first argument in a `sys_enter_*` record, from the format file.
@@ -184,7 +262,7 @@ fn tp_enter(ctx: &TracePointContext, syscall: Syscall, count: usize) -> Option<(
 #[inline(always)]
 fn arguments(regs: *const u8) -> Option<[u64; 4]> {
     let [_, _, _, _, _, bx, _, r10, _, _, _, cx, dx, si, di] = read::<[u64; 15]>(regs, Some(0))?;
-    if is_compat() == Some(true) {
+    if crate::syscall::is_compat() == Some(true) {
         return Some([bx, cx, dx, si].map(|register| register & 0xffff_ffff));
     }
     Some([di, si, dx, r10])
@@ -197,15 +275,27 @@ fn arguments(regs: *const u8) -> Option<[u64; 4]> {
     read(regs, Some(0))
 }
 
-/// At the return, with the arguments: nothing has to be remembered. The function returned `long` up to 6.18
-/// and `int` in 7.3, where the upper half of the slot is not defined.
+#[fentry(function = "do_sys_openat2")]
+fn open_fentry(ctx: FEntryContext) -> i32 {
+    if enabled() {
+        let _ = enter(&kernel_call(ctx.arg(0), ctx.arg(1), ctx.arg(2)));
+    }
+    0
+}
+
+/// The function returned `long` up to 6.18 and `int` in 7.3, where the upper half of the slot is not defined.
 #[fexit(function = "do_sys_openat2")]
 fn open_fexit(ctx: FExitContext) -> i32 {
     if enabled() {
         let ret: i32 = ctx.arg(3);
-        let call = kernel_call(ctx.arg(0), ctx.arg(1), ctx.arg(2));
-        let _ = returned(&ctx, &call, ret.into());
+        let _ = leave(&ctx, ret.into(), &OPEN_ON_FEXIT);
     }
+    0
+}
+
+#[fexit(function = "do_sys_openat2")]
+fn open_fexit_on(ctx: FExitContext) -> i32 {
+    let _ = go_on(&ctx, &OPEN_ON_FEXIT);
     0
 }
 
@@ -224,8 +314,14 @@ fn open_kprobe(ctx: ProbeContext) -> u32 {
 #[kretprobe(function = "do_sys_openat2")]
 fn open_kretprobe(ctx: RetProbeContext) -> u32 {
     if enabled() {
-        let _ = leave(&ctx, ctx.ret::<i32>().into());
+        let _ = leave(&ctx, ctx.ret::<i32>().into(), &OPEN_ON_KRETPROBE);
     }
+    0
+}
+
+#[kretprobe(function = "do_sys_openat2")]
+fn open_kretprobe_on(ctx: RetProbeContext) -> u32 {
+    let _ = go_on(&ctx, &OPEN_ON_KRETPROBE);
     0
 }
 
@@ -245,8 +341,14 @@ fn open_sys_enter(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn open_sys_exit(ctx: RawTracePointContext) -> i32 {
     if enabled() {
-        let _ = leave(&ctx, ctx.arg(1));
+        let _ = leave(&ctx, ctx.arg(1), &OPEN_ON_SYS_EXIT);
     }
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sys_exit")]
+fn open_sys_exit_on(ctx: RawTracePointContext) -> i32 {
+    let _ = go_on(&ctx, &OPEN_ON_SYS_EXIT);
     0
 }
 
@@ -286,7 +388,13 @@ fn open_tp_openat2(ctx: TracePointContext) -> u32 {
 #[tracepoint(category = "syscalls", name = "sys_exit_openat")]
 fn open_tp_exit(ctx: TracePointContext) -> u32 {
     if enabled() {
-        let _ = tp_ret(&ctx).and_then(|ret| leave(&ctx, ret));
+        let _ = tp_ret(&ctx).and_then(|ret| leave(&ctx, ret, &OPEN_ON_TP_EXIT));
     }
+    0
+}
+
+#[tracepoint(category = "syscalls", name = "sys_exit_openat")]
+fn open_tp_exit_on(ctx: TracePointContext) -> u32 {
+    let _ = go_on(&ctx, &OPEN_ON_TP_EXIT);
     0
 }

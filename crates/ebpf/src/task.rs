@@ -5,6 +5,8 @@ use aya_ebpf::helpers::{
 };
 use ebpflab_common::filter::{COMM_LEN, Task};
 
+use crate::kernel::{self, read};
+
 /// The task on this CPU.
 pub struct Current;
 
@@ -31,4 +33,26 @@ impl Task for Current {
 pub fn task() -> *const u8 {
     // SAFETY: no arguments, no side effects.
     unsafe { bpf_get_current_task() as *const u8 }
+}
+
+/// Process id of the current task in its own PID namespace; `pid` is that in the initial one.
+#[inline(always)]
+pub fn ns_pid(pid: u32) -> u32 {
+    inner_pid().unwrap_or(pid)
+}
+
+/// The number of the innermost of the namespaces that the process is in (`struct upid`, include/linux/pid.h); `None`
+/// where that is the initial one.
+#[inline(always)]
+fn inner_pid() -> Option<u32> {
+    /// An int and a pointer.
+    const UPID_SIZE: usize = 16;
+    let own: *const u8 = read(task(), kernel::task_struct_thread_pid())?;
+    let level: u32 = read(own, kernel::pid_level())?;
+    if level == 0 {
+        return None;
+    }
+    let leader: *const u8 = read(task(), kernel::task_struct_group_leader())?;
+    let process: *const u8 = read(leader, kernel::task_struct_thread_pid())?;
+    read(process, Some(kernel::pid_numbers_nr()? + level as usize * UPID_SIZE))
 }

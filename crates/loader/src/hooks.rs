@@ -69,8 +69,17 @@ pub struct Way {
     pub kind: Kind,
     /// Programs and where each of them goes.
     pub programs: Vec<(&'static str, Target)>,
+    /// Programs that others go on in: the program array of each, its name, and the target of those that call it.
+    pub tails: Vec<(&'static str, &'static str, Target)>,
     /// What this way does not see, as words of the `attached` record.
     pub blind_to: &'static [&'static str],
+}
+
+impl Way {
+    /// The names of all its programs.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> + '_ {
+        self.programs.iter().map(|(program, _)| *program).chain(self.tails.iter().map(|(_, program, _)| *program))
+    }
 }
 
 /// The tracepoints at the entry of the four calls that open files.
@@ -132,7 +141,7 @@ pub fn attach(object: &mut Object, tool: &str, ways: &[Way], asked: Option<Kind>
             }
             Err(error) => return Err(error),
         }
-        way.programs.iter().for_each(|(program, _)| object.unload(program));
+        way.names().for_each(|program| object.unload(program));
     }
     if passed_over.is_empty() {
         let kinds: Vec<_> = ways.iter().map(|way| way.kind.name()).collect();
@@ -208,7 +217,8 @@ fn check_lacking(way: &Way) -> Result<()> {
 
 fn try_way(object: &mut Object, way: &Way) -> Result<()> {
     check_lacking(way)?;
-    way.programs.iter().try_for_each(|(program, target)| object.attach(program, target))
+    way.programs.iter().try_for_each(|(program, target)| object.attach(program, target))?;
+    way.tails.iter().try_for_each(|(map, program, target)| object.put(map, program, target))
 }
 
 fn hooked(way: &Way, asked: Option<Kind>, passed_over: &[String]) -> Hooked {

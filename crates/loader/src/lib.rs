@@ -8,6 +8,7 @@ pub mod doctor;
 pub mod error;
 pub mod hooks;
 pub mod interface;
+pub mod names;
 mod netlink;
 pub mod objects;
 mod privilege;

@@ -2,7 +2,10 @@
 
 use ebpflab_common::{event::Kind, ledger};
 
-use crate::schema::{Optional, Record, Schema, Text, Texts, Type, Value, record};
+use crate::{
+    names::{ErrorName, FlagNames, Words},
+    schema::{Optional, Record, Schema, Text, Texts, Type, Value, record},
+};
 
 record! {
     /// The first line: everything is attached and counting.
@@ -97,6 +100,8 @@ record! {
         pub cpu: u32,
         /// Process id, in the initial PID namespace.
         pub pid: u32,
+        /// Process id in the PID namespace of the process itself (its container).
+        pub ns_pid: u32,
         /// The parent's process id, in the initial PID namespace.
         pub ppid: u32,
         /// Real user id, in the initial user namespace.
@@ -125,6 +130,8 @@ record! {
         pub pid: u32,
         /// Thread id, in the initial PID namespace.
         pub tid: u32,
+        /// Process id in the PID namespace of the process itself (its container).
+        pub ns_pid: u32,
         /// Real user id, in the initial user namespace.
         pub uid: u32,
         /// Real group id, in the initial user namespace.
@@ -135,16 +142,32 @@ record! {
         pub cgroup: u64,
         /// The path as given; null where it could not be read.
         pub path: Option<Text>,
-        /// The path is longer than 4,095 bytes, and these are its first.
+        /// Where that is, from the root of the process that opened it (its chroot, its container): of an opened file, the names from the file itself up, so that links, mounts and `..` are gone; of one that could not be opened, the folder that the path starts from and the path as given. Without a `/` in front for what is not below that root. Null for what has no name (a pipe) and where `path_fault` says why.
+        pub full_path: Option<Text>,
+        /// The path as given has more than 4,095 bytes, and these are its first; or the whole path has more than 8,191 bytes or 1,000 names, and this is its end, without a `/` in front.
         pub path_truncated: bool,
+        /// What could not be had: `path` (its memory could not be read), `folder` (that it starts from), `file` (the descriptor was closed or replaced meanwhile), `path and file`; null where nothing is missing.
+        pub path_fault: Option<&'static str>,
+        /// What is special: `tmpfile` (made by `O_TMPFILE`, its name is not its own), `unlinked` (the name is gone), `magic_link` (the path leads through a link of procfs to a file that was open already; known by the usual names of those links), `outside_root` (not below the root of the process).
+        pub path_notes: Words,
         /// File descriptor of the folder that a relative path starts from; -100 (`AT_FDCWD`) is the working directory.
         pub dirfd: i32,
         /// `O_RDONLY` and so on, or-ed, as the kernel takes them: without bits that mean nothing, and without `O_LARGEFILE`, which it adds itself.
         pub flags: u64,
+        /// The same by their names, the access mode first.
+        pub flag_names: FlagNames,
         /// Permission bits for a file that may be created, before the umask; 0 for others.
         pub mode: u32,
         /// The new file descriptor, or a negative errno.
         pub ret: i32,
+        /// Name of the errno, `ENOENT` and so on; null for an opened file.
+        pub error: ErrorName,
+        /// From entry to return, in nanoseconds.
+        pub latency_ns: u64,
+        /// Inode number of the opened file; null where none was opened.
+        pub inode: Option<u64>,
+        /// Device of the opened file's file system, as `st_dev` of stat(2) has it; null where none was opened. (On btrfs and overlayfs stat(2) may give another.)
+        pub device: Option<u64>,
     }
 
     /// Packets by protocol since the start.

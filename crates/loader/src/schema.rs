@@ -123,6 +123,7 @@ plain_values!(
     u64 => Type::Integer,
     f64 => Type::Number,
     String => Type::String,
+    &'static str => Type::String,
 );
 
 impl<T: Value + Serialize> Value for Vec<T> {

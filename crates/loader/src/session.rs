@@ -129,6 +129,7 @@ impl Session {
         if let Tool::Source(source) = &tool {
             source.fds().into_iter().try_for_each(watch)?;
         }
+        object.forget_btf();
         object.set_word("ENABLED", 1)?;
         let state = State {
             running: Some(Running { object, tool }),

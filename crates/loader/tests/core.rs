@@ -85,11 +85,18 @@ impl<'a> LocalBtf<'a> {
         str::from_utf8(bytes).expect("a name")
     }
 
-    /// A struct and the members on the way, by the indices that the record holds: `0:1:0` -> `struct.member.member`.
+    /// A struct and the members on the way, by the indices that the record holds: `0:1:0` -> `struct.member.member`,
+    /// or `struct.member[0]`.
     fn path(&self, mut id: usize, access: &str) -> String {
         let mut path = self.string(word(self.types[id], 0)).to_owned();
         // The first index is that of an array of structs.
         for index in access.split(':').skip(1) {
+            const ARRAY: u8 = 3;
+            if self.types[id][7] & 0x1f == ARRAY {
+                path = format!("{path}[{index}]");
+                id = word(self.types[id], 12);
+                continue;
+            }
             let member = &self.types[id][12 + 12 * index.parse::<usize>().expect("an index")..];
             path = format!("{path}.{}", self.string(word(member, 0)));
             id = word(member, 4);

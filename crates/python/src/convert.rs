@@ -1,12 +1,15 @@
 //! Records as plain Python values; `ebpflab.records` makes the typed ones of them.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use ebpflab::{
+    names::{FlagNames, Words},
     records::{Attached, Event, Feature, Ledger, PacketCount, Reading, Summary, Verdict},
     schema::{Schema, Text},
 };
@@ -120,6 +123,7 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
                 exec.time,
                 exec.cpu,
                 exec.pid,
+                exec.ns_pid,
                 exec.ppid,
                 exec.uid,
                 exec.gid,
@@ -137,18 +141,49 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
             open.cpu,
             open.pid,
             open.tid,
+            open.ns_pid,
             open.uid,
             open.gid,
             text(&open.comm),
             open.cgroup,
             open.path.as_ref().map(text),
+            open.full_path.as_ref().map(text),
             open.path_truncated,
+            open.path_fault,
+            words(py, &open.path_notes)?,
             open.dirfd,
             open.flags,
+            flag_names(py, open.flag_names)?,
             open.mode,
             open.ret,
+            open.error.name(),
+            open.latency_ns,
+            open.inode,
+            open.device,
         ),
     }
+}
+
+fn words<'py>(py: Python<'py>, words: &Words) -> PyResult<Bound<'py, PyTuple>> {
+    PyTuple::new(py, &words.0)
+}
+
+/// One tuple for each combination of flags: there are few of them, and many events.
+fn flag_names<'py>(py: Python<'py>, flags: FlagNames) -> PyResult<Bound<'py, PyTuple>> {
+    static KNOWN: Mutex<BTreeMap<u64, Py<PyTuple>>> = Mutex::new(BTreeMap::new());
+    /// Whoever opens files may choose them.
+    const MOST: usize = 1_024;
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(names) = known().get(&flags.0) {
+        return Ok(names.bind(py).clone());
+    }
+    // Not while it is locked: making an object may run anything.
+    let names = PyTuple::new(py, flags.names().collect::<Vec<_>>())?;
+    let mut known = known();
+    if known.len() < MOST {
+        known.insert(flags.0, names.clone().unbind());
+    }
+    Ok(names)
 }
 
 /// Becomes a str as `os.fsdecode` makes it: any bytes come back as they were.

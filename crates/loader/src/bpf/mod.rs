@@ -15,7 +15,7 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfLoader, Pod,
     maps::{
-        Array, HashMap, Map, MapData, MapError, PerCpuArray, PerfEventArray, RingBuf,
+        Array, HashMap, Map, MapData, MapError, PerCpuArray, PerfEventArray, ProgramArray, RingBuf,
         perf::{PerfEvent, PerfEventArrayBuffer},
     },
     programs::{
@@ -148,7 +148,7 @@ impl<'a> Opener<'a> {
             true => refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
         })?;
-        Ok(Object { ebpf, attached: BTreeSet::new() })
+        Ok(Object { ebpf, attached: BTreeSet::new(), btf: None })
     }
 }
 
@@ -203,6 +203,8 @@ pub(crate) fn refused(operation: &str) -> Error {
 pub struct Object {
     ebpf: Ebpf,
     attached: BTreeSet<String>,
+    /// Once it was asked for: several megabytes, which take 20 ms to read.
+    btf: Option<Btf>,
 }
 
 impl Object {
@@ -224,11 +226,28 @@ impl Object {
     /// [`Error::Verifier`], [`Error::Privilege`].
     pub fn load(&mut self, name: &str, target: &Target) -> Result<()> {
         let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
-        let btf = match target {
-            Target::Fentry(_) | Target::Fexit(_) => Some(kernel_btf()?),
-            _ => None,
-        };
-        load(program, target, btf.as_ref()).map_err(|error| load_error(name, error))
+        if matches!(target, Target::Fentry(_) | Target::Fexit(_)) && self.btf.is_none() {
+            self.btf = Some(kernel_btf()?);
+        }
+        load(program, target, self.btf.as_ref()).map_err(|error| load_error(name, error))
+    }
+
+    /// Loads a program and puts it into the one slot of a program array, for tail calls. Dropping the object takes it
+    /// out again.
+    ///
+    /// # Errors
+    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Object`] if there is no such map.
+    pub fn put(&mut self, map: &str, program: &str, target: &Target) -> Result<()> {
+        self.load(program, target)?;
+        let fd = self.ebpf.program(program).ok_or_else(|| no_program(program))?.fd();
+        let fd = fd.map_err(|error| Error::Object(with_causes(&error)))?.try_clone().map_err(Error::os("dup"))?;
+        let map = self.ebpf.map_mut(map).ok_or_else(|| no_map(map))?;
+        ProgramArray::try_from(map).and_then(|mut array| array.set(0, &fd, 0)).map_err(map_error)
+    }
+
+    /// Forgets what only loading programs needs.
+    pub fn forget_btf(&mut self) {
+        self.btf = None;
     }
 
     /// The kernel's id of a loaded program.

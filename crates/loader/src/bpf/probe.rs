@@ -55,10 +55,11 @@ const MAP_TYPES: [(&str, MapType); 8] = [
 ];
 
 /// The helpers that the embedded programs call.
-const HELPERS: [(&str, BpfHelper); 16] = [
+const HELPERS: [(&str, BpfHelper); 17] = [
     ("bpf_map_lookup_elem", BpfHelper::BPF_FUNC_map_lookup_elem),
     ("bpf_map_update_elem", BpfHelper::BPF_FUNC_map_update_elem),
     ("bpf_map_delete_elem", BpfHelper::BPF_FUNC_map_delete_elem),
+    ("bpf_tail_call", BpfHelper::BPF_FUNC_tail_call),
     ("bpf_get_smp_processor_id", BpfHelper::BPF_FUNC_get_smp_processor_id),
     ("bpf_get_current_pid_tgid", BpfHelper::BPF_FUNC_get_current_pid_tgid),
     ("bpf_get_current_uid_gid", BpfHelper::BPF_FUNC_get_current_uid_gid),

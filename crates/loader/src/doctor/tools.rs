@@ -48,8 +48,7 @@ fn of_hooks(needs: &Needs, probes: &mut Object) -> Verdict {
     for (part, ways) in &needs.ways {
         let mut has_hook = false;
         for way in ways {
-            let programs = way.programs.iter().map(|(program, _)| *program);
-            let works = hooks::probe(probes, way).and_then(|()| bpf::probe::check_helpers(needs.object, programs));
+            let works = hooks::probe(probes, way).and_then(|()| bpf::probe::check_helpers(needs.object, way.names()));
             let taken = works.is_ok() && way.kind.is_default() && !has_hook;
             has_hook |= taken;
             hooks.push(of_hook(part, way, works, taken));
@@ -118,7 +117,7 @@ pub(super) fn hooks() -> Vec<Feature> {
         .into_iter()
         .map(|(kind, target)| {
             let found = format!("a program was attached to {target}");
-            let way = Way { kind, programs: vec![("", target)], blind_to: &[] };
+            let way = Way { kind, programs: vec![("", target)], tails: Vec::new(), blind_to: &[] };
             match hooks::probe(&mut probes, &way) {
                 Ok(()) => yes("hook", kind.to_string(), found),
                 Err(error) => {

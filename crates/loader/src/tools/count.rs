@@ -82,7 +82,7 @@ fn ways(failed: bool) -> Vec<Way> {
     const IO_URING: &[&str] = &["io_uring"];
     const IN_FUNCTION: &[&str] = &["io_uring", "invalid_how"];
     const NATIVE: &[&str] = &["io_uring", "compat"];
-    let way = |kind, programs, blind_to| Way { kind, programs, blind_to };
+    let way = |kind, programs, blind_to| Way { kind, programs, tails: Vec::new(), blind_to };
     let kretprobe = way(Kind::Kretprobe, vec![("count_kretprobe", Target::Kretprobe(OPEN.into()))], IN_FUNCTION);
     if failed {
         return vec![

@@ -1,9 +1,6 @@
 //! `dashboard`: opened files and executed programs, as one stream.
 
-use ebpflab_common::{
-    event::{self, Header, Kind},
-    exec::{ARGS_LEN, Exec, FILENAME_LEN},
-};
+use ebpflab_common::event::{self, Header, Kind};
 
 use super::{EventOptions, Needs, buffer_size, exec, kernel_release, open, ring::RingSource};
 use crate::{
@@ -53,8 +50,7 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
 fn open_object(options: &EventOptions) -> Result<(Object, u32)> {
     let filter = options.only.filter()?;
     needs().check_privileges()?;
-    let largest = size_of::<Exec>() + FILENAME_LEN + ARGS_LEN;
-    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), largest)?;
+    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), open::LARGEST.max(exec::LARGEST))?;
     let opener = Opener::new(objects::DASHBOARD).global("FILTER", filter).max_entries("EVENTS", buffer);
     Ok((exec::with_offsets(open::with_offsets(opener)).open()?, buffer))
 }

@@ -22,6 +22,9 @@ use crate::{
 /// Bytes of each CPU's buffer unless the user asks for another number.
 const BUFFER: u64 = 256 << 10;
 
+/// Bytes of the largest record.
+pub(super) const LARGEST: usize = size_of::<Exec>() + FILENAME_LEN + ARGS_LEN;
+
 pub(super) fn needs() -> Needs {
     Needs {
         tool: "exec",
@@ -56,7 +59,7 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
 fn open(options: &EventOptions) -> Result<(Object, Perf, u32)> {
     let filter = options.only.filter()?;
     needs().check_privileges()?;
-    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Exec>() + FILENAME_LEN + ARGS_LEN)?;
+    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), LARGEST)?;
     let mut object = with_offsets(Opener::new(objects::EXEC).global("FILTER", filter)).open()?;
     let perf = object.take_perf("EVENTS", buffer as usize)?;
     Ok((object, perf, buffer))
@@ -78,11 +81,13 @@ pub(super) fn ways() -> Vec<Way> {
         Way {
             kind: Kind::Tracepoint,
             programs: vec![("exec_tp", Target::Tracepoint("sched".into(), NAME.into()))],
+            tails: Vec::new(),
             blind_to: &[],
         },
         Way {
             kind: Kind::RawTracepoint,
             programs: vec![("exec_raw_tp", Target::RawTracepoint(NAME.into()))],
+            tails: Vec::new(),
             blind_to: &[],
         },
     ]
@@ -127,6 +132,7 @@ pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<ExecEvent> {
         time: header.time + clock_offset,
         cpu: header.cpu,
         pid: header.pid,
+        ns_pid: header.ns_pid,
         ppid: exec.ppid,
         uid: header.uid,
         gid: header.gid,

@@ -2,7 +2,7 @@
 
 use ebpflab_common::{
     event::{self, Header},
-    open::{Open, PATH_LEN},
+    open::{FULL_PATH_LEN, Open, PATH_LEN},
 };
 
 use super::{EventOptions, Needs, buffer_size, kernel_release, ring::RingSource};
@@ -10,6 +10,7 @@ use crate::{
     bpf::{Object, Opener, Target},
     error::Result,
     hooks::{self, EXITS, Kind, Way},
+    names::{ErrorName, FlagNames, Words, device_number, is_magic_link},
     objects, privilege,
     records::{Attached, Event, OpenEvent},
     schema::{Optional, Text},
@@ -19,6 +20,9 @@ use crate::{
 
 /// Bytes of the ring buffer unless the user asks for another number.
 const BUFFER: u64 = 4 << 20;
+
+/// Bytes of the largest record.
+pub(super) const LARGEST: usize = size_of::<Open>() + PATH_LEN + FULL_PATH_LEN;
 
 pub(super) fn needs() -> Needs {
     Needs {
@@ -54,7 +58,7 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
 fn open(options: &EventOptions) -> Result<(Object, u32)> {
     let filter = options.only.filter()?;
     needs().check_privileges()?;
-    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), size_of::<Open>() + PATH_LEN)?;
+    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), LARGEST)?;
     let opener = Opener::new(objects::OPEN).global("FILTER", filter).max_entries("EVENTS", buffer);
     Ok((with_offsets(opener).open()?, buffer))
 }
@@ -71,14 +75,17 @@ pub(super) fn with_offsets(mut opener: Opener<'_>) -> Opener<'_> {
     opener
 }
 
-/// The ways in the order of preference. The trampoline at the return has the arguments too, so nothing has to be
-/// remembered; the others remember the call at its entry. After a kprobe the return comes from a raw tracepoint: a
-/// kretprobe, which has to be asked for, loses returns while many calls are blocked.
+/// The ways in the order of preference: each remembers a call at its entry and records it at its return. After a
+/// kprobe the return comes from a raw tracepoint: a kretprobe, which has to be asked for, loses returns while many calls
+/// are blocked.
 pub(super) fn ways() -> Vec<Way> {
     const OPEN: &str = "do_sys_openat2";
     const IN_FUNCTION: &[&str] = &["io_uring", "invalid_how"];
-    let way = |kind, programs, blind_to| Way { kind, programs, blind_to };
+    let way = |kind, programs, tail, blind_to| Way { kind, programs, tails: vec![tail], blind_to };
+    let (entry, at_return) = (Target::Kprobe(OPEN.into()), Target::Kretprobe(OPEN.into()));
     let sys_exit = ("open_sys_exit", Target::RawTracepoint("sys_exit".into()));
+    let on_sys_exit = ("OPEN_ON_SYS_EXIT", "open_sys_exit_on", Target::RawTracepoint("sys_exit".into()));
+    let on_tp_exit = Target::Tracepoint("syscalls".into(), "sys_exit_openat".into());
     let entries = [
         ("open_tp_open", "sys_enter_open"),
         ("open_tp_creat", "sys_enter_creat"),
@@ -86,21 +93,29 @@ pub(super) fn ways() -> Vec<Way> {
         ("open_tp_openat2", "sys_enter_openat2"),
     ];
     vec![
-        way(Kind::Fentry, vec![("open_fexit", Target::Fexit(OPEN.into()))], IN_FUNCTION),
-        way(Kind::Kprobe, vec![("open_kprobe", Target::Kprobe(OPEN.into())), sys_exit.clone()], IN_FUNCTION),
+        way(
+            Kind::Fentry,
+            vec![("open_fentry", Target::Fentry(OPEN.into())), ("open_fexit", Target::Fexit(OPEN.into()))],
+            ("OPEN_ON_FEXIT", "open_fexit_on", Target::Fexit(OPEN.into())),
+            IN_FUNCTION,
+        ),
+        way(Kind::Kprobe, vec![("open_kprobe", entry.clone()), sys_exit.clone()], on_sys_exit.clone(), IN_FUNCTION),
         way(
             Kind::Kretprobe,
-            vec![("open_kprobe", Target::Kprobe(OPEN.into())), ("open_kretprobe", Target::Kretprobe(OPEN.into()))],
+            vec![("open_kprobe", entry), ("open_kretprobe", at_return.clone())],
+            ("OPEN_ON_KRETPROBE", "open_kretprobe_on", at_return),
             IN_FUNCTION,
         ),
         way(
             Kind::RawTracepoint,
             vec![("open_sys_enter", Target::RawTracepoint("sys_enter".into())), sys_exit],
+            on_sys_exit,
             &["io_uring"],
         ),
         way(
             Kind::Tracepoint,
             [hooks::each(entries), hooks::on_each("open_tp_exit", EXITS)].concat(),
+            ("OPEN_ON_TP_EXIT", "open_tp_exit_on", on_tp_exit),
             &["io_uring", "compat"],
         ),
     ]
@@ -108,24 +123,70 @@ pub(super) fn ways() -> Vec<Way> {
 
 pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<OpenEvent> {
     let (open, rest) = event::split::<Open>(record)?;
-    let path = rest.get(..open.path_len as usize)?;
+    let (path, rest) = rest.split_at_checked(open.path_len as usize)?;
+    let full_path = rest.get(..open.full_path_len as usize)?;
     let header = &open.header;
+    let full_path = match open.ret {
+        _ if header.has(Open::FULL_PATH_FAULT) => None,
+        _ if header.has(Open::FULL_PATH_IS_PATH) => Some(path),
+        // Of a pipe: what is outside need not have a name.
+        _ if full_path.is_empty() => None,
+        // It is not the root that this begins at.
+        _ if header.has(Open::FULL_PATH_TRUNCATED) => Some(full_path.strip_prefix(b"/").unwrap_or(full_path)),
+        _ => Some(full_path),
+    };
+    let opened = open.inode != 0;
     Some(OpenEvent {
         time: header.time + clock_offset,
         cpu: header.cpu,
         pid: header.pid,
         tid: header.tid,
+        ns_pid: header.ns_pid,
         uid: header.uid,
         gid: header.gid,
         comm: Text(header.comm().to_vec()),
         cgroup: header.cgroup,
         path: (!header.has(Header::FAULT)).then(|| Text(path.to_vec())),
-        path_truncated: header.has(Header::TRUNCATED),
+        full_path: full_path.map(|full_path| Text(full_path.to_vec())),
+        path_truncated: header.has(Header::TRUNCATED | Open::FULL_PATH_TRUNCATED),
+        path_fault: path_fault(header, open.ret),
+        path_notes: path_notes(&open, path, full_path),
         dirfd: open.dirfd,
         flags: open.flags,
+        flag_names: FlagNames(open.flags),
         mode: open.mode,
         ret: open.ret,
+        error: ErrorName(open.ret),
+        latency_ns: open.latency,
+        inode: opened.then_some(open.inode),
+        device: opened.then(|| device_number(open.device)),
     })
+}
+
+/// What could not be had.
+fn path_fault(header: &Header, ret: i32) -> Option<&'static str> {
+    match (header.has(Header::FAULT), header.has(Open::FULL_PATH_FAULT)) {
+        (false, false) => None,
+        (true, false) => Some("path"),
+        // Without a path there is none to make whole.
+        (true, true) if ret < 0 => Some("path"),
+        (true, true) => Some("path and file"),
+        (false, true) if ret < 0 => Some("folder"),
+        (false, true) => Some("file"),
+    }
+}
+
+fn path_notes(open: &Open, path: &[u8], full_path: Option<&[u8]>) -> Words {
+    /// `__O_TMPFILE`; the same on x86_64 and arm64.
+    const TMPFILE: u64 = 0o20_000_000;
+    let is_tmpfile = open.ret >= 0 && open.flags & TMPFILE != 0;
+    let unlinked = open.header.has(Open::UNLINKED);
+    Words::of([
+        ("tmpfile", is_tmpfile),
+        ("unlinked", unlinked && !is_tmpfile),
+        ("magic_link", open.ret >= 0 && is_magic_link(path) && full_path != Some(path)),
+        ("outside_root", open.header.has(Open::OUTSIDE)),
+    ])
 }
 
 #[cfg(test)]
@@ -158,6 +219,6 @@ mod tests {
     fn a_short_record_is_none() {
         let open = Open { path_len: 4, ..Open::default() };
         assert!(event(&record(open, b"/tm"), 0).is_none());
-        assert!(event(&[0; 79], 0).is_none());
+        assert!(event(&[0; 111], 0).is_none());
     }
 }

@@ -1,0 +1,209 @@
+//! The names that programmers know for numbers of the kernel.
+
+use nix::errno::Errno;
+use serde::ser::SerializeMap;
+
+use crate::schema::{Type, Value};
+
+/// Flags of open(2), as their names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FlagNames(pub u64);
+
+/// Flags with their names, those before that have the bits of others. The values depend on the architecture.
+const FLAGS: [(i32, &str); 16] = [
+    (libc::O_SYNC, "O_SYNC"),
+    (libc::O_TMPFILE, "O_TMPFILE"),
+    (libc::O_CREAT, "O_CREAT"),
+    (libc::O_EXCL, "O_EXCL"),
+    (libc::O_NOCTTY, "O_NOCTTY"),
+    (libc::O_TRUNC, "O_TRUNC"),
+    (libc::O_APPEND, "O_APPEND"),
+    (libc::O_NONBLOCK, "O_NONBLOCK"),
+    (libc::O_DSYNC, "O_DSYNC"),
+    (libc::O_ASYNC, "O_ASYNC"),
+    (libc::O_DIRECT, "O_DIRECT"),
+    (libc::O_DIRECTORY, "O_DIRECTORY"),
+    (libc::O_NOFOLLOW, "O_NOFOLLOW"),
+    (libc::O_NOATIME, "O_NOATIME"),
+    (libc::O_CLOEXEC, "O_CLOEXEC"),
+    (libc::O_PATH, "O_PATH"),
+];
+
+impl FlagNames {
+    /// The access mode, then each flag that is set.
+    pub fn names(self) -> impl Iterator<Item = &'static str> {
+        let access = match self.0 as i32 & libc::O_ACCMODE {
+            libc::O_RDONLY => "O_RDONLY",
+            libc::O_WRONLY => "O_WRONLY",
+            libc::O_RDWR => "O_RDWR",
+            // For ioctl(2) alone; so fs/open.c, `build_open_flags`.
+            _ => "O_ACCMODE",
+        };
+        let mut left = self.0;
+        let flags = FLAGS.into_iter().filter_map(move |(flag, name)| {
+            let flag = flag as u64;
+            (left & flag == flag).then(|| {
+                left &= !flag;
+                name
+            })
+        });
+        std::iter::once(access).chain(flags)
+    }
+}
+
+impl Value for FlagNames {
+    const TYPE: Type = Type::Array(&Type::String);
+
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(name, &self.names().collect::<Vec<_>>())
+    }
+}
+
+/// What a system call returned, as the name of its error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorName(pub i32);
+
+impl ErrorName {
+    /// `ENOENT` and so on; `None` for a success.
+    pub fn name(self) -> Option<String> {
+        if self.0 >= 0 {
+            return None;
+        }
+        Some(match -self.0 {
+            // The kernel's own: a signal came first, and the call is made again or ends with EINTR
+            // (include/linux/errno.h).
+            512 => "ERESTARTSYS".to_owned(),
+            513 => "ERESTARTNOINTR".to_owned(),
+            514 => "ERESTARTNOHAND".to_owned(),
+            516 => "ERESTART_RESTARTBLOCK".to_owned(),
+            number => match Errno::from_raw(number) {
+                Errno::UnknownErrno => number.to_string(),
+                errno => format!("{errno:?}"),
+            },
+        })
+    }
+}
+
+impl Value for ErrorName {
+    const TYPE: Type = Type::Nullable(&Type::String);
+
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(name, &self.name())
+    }
+}
+
+/// Some of a few known words.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Words(pub Vec<&'static str>);
+
+impl Words {
+    /// Those that are true.
+    pub fn of<const N: usize>(words: [(&'static str, bool); N]) -> Self {
+        Self(words.into_iter().filter_map(|(word, holds)| holds.then_some(word)).collect())
+    }
+}
+
+impl Value for Words {
+    const TYPE: Type = Type::Array(&Type::String);
+
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(name, &self.0)
+    }
+}
+
+/// The number that stat(2) gives for a device of the kernel (`MKDEV`, include/linux/kdev_t.h).
+pub fn device_number(kernel: u32) -> u64 {
+    const MINOR_BITS: u32 = 20;
+    libc::makedev(kernel >> MINOR_BITS, kernel & ((1 << MINOR_BITS) - 1))
+}
+
+/// Whether a path leads through one of the links of procfs that lead to an open file and not to a path (proc(5)), by
+/// its usual names.
+pub fn is_magic_link(path: &[u8]) -> bool {
+    let mut names = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty() && *name != b".");
+    let is_number = |name: &[u8]| !name.is_empty() && name.iter().all(u8::is_ascii_digit);
+    if path.first() != Some(&b'/') {
+        return false;
+    }
+    match names.next() {
+        Some(b"dev") => match names.next() {
+            Some(b"stdin" | b"stdout" | b"stderr") => true,
+            Some(b"fd") => names.next().is_some_and(is_number),
+            _ => false,
+        },
+        Some(b"proc") => {
+            let Some(task) = names.next() else { return false };
+            if !(is_number(task) || matches!(task, b"self" | b"thread-self")) {
+                return false;
+            }
+            let mut name = names.next();
+            if name == Some(b"task") {
+                name = names.nth(1);
+            }
+            match name {
+                Some(b"exe" | b"cwd" | b"root") => true,
+                Some(b"fd" | b"map_files" | b"ns") => names.next().is_some(),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(flags: i32) -> Vec<&'static str> {
+        FlagNames(flags as u64).names().collect()
+    }
+
+    #[test]
+    fn flags_have_their_names() {
+        assert_eq!(names(0), ["O_RDONLY"]);
+        assert_eq!(names(libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC), ["O_WRONLY", "O_CREAT", "O_TRUNC"]);
+        assert_eq!(names(libc::O_ACCMODE), ["O_ACCMODE"]);
+        // Those that have the bits of another are told as one.
+        assert_eq!(names(libc::O_RDWR | libc::O_TMPFILE), ["O_RDWR", "O_TMPFILE"]);
+        assert_eq!(names(libc::O_DIRECTORY), ["O_RDONLY", "O_DIRECTORY"]);
+        assert_eq!((names(libc::O_SYNC), names(libc::O_DSYNC)), (vec!["O_RDONLY", "O_SYNC"], vec!["O_RDONLY", "O_DSYNC"]));
+    }
+
+    #[test]
+    fn every_flag_of_its_own_has_a_name() {
+        let all = FLAGS.iter().fold(libc::O_ACCMODE, |all, (flag, _)| all | flag);
+        assert_eq!(names(all).len(), 1 + FLAGS.len() - 2, "O_DSYNC and O_DIRECTORY are in others");
+    }
+
+    #[test]
+    fn errors_have_their_names() {
+        let name = |ret| ErrorName(ret).name();
+        assert_eq!((name(0), name(3)), (None, None));
+        assert_eq!(name(-libc::ENOENT).as_deref(), Some("ENOENT"));
+        assert_eq!(name(-libc::ENAMETOOLONG).as_deref(), Some("ENAMETOOLONG"));
+        assert_eq!(name(-512).as_deref(), Some("ERESTARTSYS"));
+        assert_eq!(name(-4_000).as_deref(), Some("4000"));
+    }
+
+    #[test]
+    fn devices_are_as_stat_has_them() {
+        assert_eq!(device_number(8 << 20 | 1), libc::makedev(8, 1));
+        assert_eq!(device_number(0x103 << 20 | 0x12345), libc::makedev(0x103, 0x12345));
+    }
+
+    #[test]
+    fn links_to_open_files_are_known_by_name() {
+        for path in ["/proc/self/fd/3", "/proc/1/exe", "//proc/thread-self/./cwd/file", "/proc/7/task/8/root/etc/passwd"] {
+            assert!(is_magic_link(path.as_bytes()), "{path}");
+        }
+        for path in ["/dev/stdin", "/dev/fd/0", "/proc/self/ns/pid", "/proc/self/map_files/1-2"] {
+            assert!(is_magic_link(path.as_bytes()), "{path}");
+        }
+        for path in ["", "/", "/proc", "/proc/self", "/proc/self/fd", "/proc/self/status", "/proc/fd/3", "proc/self/exe"] {
+            assert!(!is_magic_link(path.as_bytes()), "{path}");
+        }
+        for path in ["/dev/null", "/dev/fd", "/tmp/proc/self/exe", "/proc/self/task/8"] {
+            assert!(!is_magic_link(path.as_bytes()), "{path}");
+        }
+    }
+}
