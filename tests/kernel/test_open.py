@@ -415,8 +415,8 @@ def test_people_see_a_line_for_each_event(opener: lab.Opener) -> None:
     shown = [re.fullmatch(r"\d\d:\d\d:\d\d\.\d{3}  (.*)", line) for line in lines]
     assert [match and match[1].split(maxsplit=3)[:2] + match[1].split(maxsplit=3)[3:] for match in shown] == [
         [pid.strip(), "people", "/dev/null"],
-        [pid.strip(), "people", r"no\x1b[31m\nfile"],
-        [pid.strip(), "people", r"caf\udce9"],
+        [pid.strip(), "people", rf"{Path.cwd()}/no\x1b[31m\nfile"],
+        [pid.strip(), "people", rf"{Path.cwd()}/caf\udce9"],
     ]
     assert [line.split()[3] for line in lines][1:] == ["ENOENT", "ENOENT"]
     assert ledger.startswith("ledger: seen ")

@@ -137,19 +137,26 @@ def test_names_cannot_harm_a_terminal(name: str, shown: str) -> None:
 
 
 def test_lines_of_opens() -> None:
+    failed = replace(OPEN, full_path=None, inode=None, device=None)
     events = [
         OPEN,
-        replace(OPEN, path="/nonexistent", ret=-2),
-        replace(OPEN, pid=4_194_304, comm="x" * 15, path="relative", ret=1_048_575),
-        replace(OPEN, path="", ret=-13),
-        replace(OPEN, path=None, ret=-14),
-        replace(OPEN, path="/" + "x" * 4_094, path_truncated=True, ret=-36),
+        replace(OPEN, path="passwd", path_notes=("unlinked", "magic_link")),
+        replace(OPEN, full_path=None, path_notes=("outside_root",), path="/proc/self/fd/3"),
+        replace(OPEN, full_path="d/d/file", path_truncated=True),
+        replace(failed, path="/nonexistent", ret=-2, error="ENOENT"),
+        replace(failed, pid=4_194_304, comm="x" * 15, path="relative", ret=1_048_575),
+        replace(failed, path="", ret=-13, error="EACCES"),
+        replace(failed, path=None, ret=-14, error="EFAULT", path_fault="path"),
+        replace(failed, path="/" + "x" * 4_094, path_truncated=True, ret=-36, error="ENAMETOOLONG"),
         # Inside the kernel only: the call is made again.
-        replace(OPEN, ret=-512),
+        replace(OPEN, ret=-512, error="ERESTARTSYS"),
     ]
     assert list(opens.lines(events)) == [
         "    PID  COMM               RESULT  PATH",
         "   4211  python                  3  /etc/passwd",
+        "   4211  python                  3  /etc/passwd (unlinked, magic_link)",
+        "   4211  python                  3  /proc/self/fd/3 (outside_root)",
+        "   4211  python                  3  ...d/d/file",
         "   4211  python             ENOENT  /nonexistent",
         "4194304  xxxxxxxxxxxxxxx   1048575  relative",
         "   4211  python             EACCES",
@@ -194,7 +201,7 @@ def test_time_of_day_is_local(zone: str) -> None:
 
 @pytest.mark.parametrize(("name", "shown"), NAMES)
 def test_names_in_events_cannot_harm_a_terminal(name: str, shown: str) -> None:
-    (_, path) = opens.lines([replace(OPEN, path=name)])
+    (_, path) = opens.lines([replace(OPEN, full_path=name)])
     (_, comm) = opens.lines([replace(OPEN, comm=name)])
     (_, argument) = execs.lines([replace(EXEC, argv=("ls", name))])
     (_, program) = execs.lines([replace(EXEC, comm=name)])

@@ -13,8 +13,8 @@ import errno
 import json
 import os
 import random
-import shutil
 import string
+import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -225,28 +225,34 @@ def mount(source: str, target: str, kind: str | None, flags: int) -> None:
         raise OSError(ctypes.get_errno(), f"mount {target}")
 
 
-def enclose(_: None) -> str:
-    """Move into a root of its own: a tmpfs with the folder of this workload bound into it; return where that is."""
+def enclose(kind: str) -> str:
+    """Move into a root of its own, which is a tmpfs or ext4; return a folder that is bound into it."""
     assert LIBC.unshare(CLONE_NEWNS) == 0
     mount("none", "/", None, MS_REC | MS_PRIVATE)
     root = f"{FOLDER}/{name()}"
     os.mkdir(root)
-    os.mkdir(f"{FOLDER}/bound")
-    mount("tmpfs", root, "tmpfs", 0)
-    os.makedirs(f"{root}/a/b")
-    os.mkdir(f"{root}/tmp")
-    mount(f"{FOLDER}/bound", f"{root}/a/b", None, MS_BIND)
+    if kind == "ext4":
+        image = f"{FOLDER}/image"
+        with open(image, "wb") as file:  # noqa: PTH123
+            file.truncate(64 << 20)
+        subprocess.run(["mkfs.ext4", "-q", image], check=True)
+        # Not by mount(8) alone: it takes a file of the same inode number, which was removed, for this one.
+        attach = subprocess.run(["losetup", "--find", "--show", image], check=True, stdout=subprocess.PIPE, text=True)
+        device = attach.stdout.strip()
+        mount(device, root, "ext4", 0)
+        # When it is unmounted, that is.
+        subprocess.run(["losetup", "--detach", device], check=True)
+    else:
+        mount("tmpfs", root, "tmpfs", 0)
+    for folder in ("a", "a/b", "bound"):
+        os.mkdir(f"{root}/{folder}")
+    mount(f"{root}/bound", f"{root}/a/b", None, MS_BIND)
     os.chroot(root)
     os.chdir("/")
     return "/a/b"
 
 
-def remove(path: str) -> None:
-    """Remove a folder."""
-    shutil.rmtree(path)
-
-
-COMMANDS = {function.__name__: function for function in (cases, enclose, remove)}
+COMMANDS = {function.__name__: function for function in (cases, enclose)}
 
 
 def main() -> None:

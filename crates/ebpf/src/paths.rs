@@ -19,8 +19,8 @@ const _: () = assert!((LONGEST + 1).is_power_of_two());
 const NAME_MAX: u32 = 255;
 
 /// Names and mounts that one program walks over. With as many as a chain of tail calls has programs (33, so
-/// `MAX_TAIL_CALL_CNT` in include/linux/bpf.h), that is more than a thousand.
-const STEPS: u64 = 32;
+/// `MAX_TAIL_CALL_CNT` in include/linux/bpf.h), that is 792.
+const STEPS: u64 = 24;
 
 /// How a walk ended, or that it has not.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -144,7 +144,7 @@ record! {
         pub path: Option<Text>,
         /// Where that is, from the root of the process that opened it (its chroot, its container): of an opened file, the names from the file itself up, so that links, mounts and `..` are gone; of one that could not be opened, the folder that the path starts from and the path as given. Without a `/` in front for what is not below that root. Null for what has no name (a pipe) and where `path_fault` says why.
         pub full_path: Option<Text>,
-        /// The path as given has more than 4,095 bytes, and these are its first; or the whole path has more than 8,191 bytes or 1,000 names, and this is its end, without a `/` in front.
+        /// The path as given has more than 4,095 bytes, and these are its first; or the whole path has more than 8,191 bytes or about 780 names, and this is its end, without a `/` in front.
         pub path_truncated: bool,
         /// What could not be had: `path` (its memory could not be read), `folder` (that it starts from), `file` (the descriptor was closed or replaced meanwhile), `path and file`; null where nothing is missing.
         pub path_fault: Option<&'static str>,

@@ -25,7 +25,7 @@ COLUMNS = (
     Column[ActivityEvent]("KIND", 4, lambda event: "open" if isinstance(event, OpenEvent) else "exec", right=False),
     Column[ActivityEvent]("PID", 7, lambda event: str(event.pid)),
     Column[ActivityEvent]("COMM", 15, lambda event: printable(event.comm), right=False),
-    Column[ActivityEvent]("RESULT", 8, lambda event: result(event.ret) if isinstance(event, OpenEvent) else ""),
+    Column[ActivityEvent]("RESULT", 8, lambda event: result(event) if isinstance(event, OpenEvent) else ""),
     Column[ActivityEvent]("PATH OR ARGV", 0, what, right=False),
 )
 

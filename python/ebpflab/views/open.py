@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING
 
 from ebpflab.records import OpenEvent
@@ -12,26 +11,30 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def result(ret: int) -> str:
+def result(event: OpenEvent) -> str:
     """Name the errno, or show the file descriptor."""
-    # A signal came first; the kernel makes the call again, or ends it with EINTR (include/linux/errno.h).
-    if -516 <= ret <= -512:  # noqa: PLR2004
-        return "RESTART"
-    return str(ret) if ret >= 0 else errno.errorcode.get(-ret, str(ret))
+    if event.error is None:
+        return str(event.ret)
+    # A signal came first; the kernel makes the call again, or ends it with EINTR.
+    return "RESTART" if event.error.startswith("ERESTART") else event.error
 
 
 def path(event: OpenEvent) -> str:
-    """Return the path, made harmless."""
-    if event.path is None:
+    """Return where the file is, or at least the path as given, made harmless; then what is special about it."""
+    text = event.path if event.full_path is None else event.full_path
+    if text is None:
         return "(not readable)"
-    return printable(event.path) + ("..." if event.path_truncated else "")
+    # Of a path that was given too long the start is there, of a whole one the end.
+    cut = event.path_truncated
+    whole = f"...{printable(text)}" if cut and not text.startswith("/") else printable(text) + ("..." if cut else "")
+    return f"{whole} ({', '.join(event.path_notes)})" if event.path_notes else whole
 
 
 _TIME = Column[OpenEvent]("TIME", 12, lambda event: time_of_day(event.time), right=False)
 _COLUMNS = (
     Column[OpenEvent]("PID", 7, lambda event: str(event.pid)),
     Column[OpenEvent]("COMM", 15, lambda event: printable(event.comm), right=False),
-    Column[OpenEvent]("RESULT", 8, lambda event: result(event.ret)),
+    Column[OpenEvent]("RESULT", 8, result),
     Column[OpenEvent]("PATH", 0, path, right=False),
 )
 
