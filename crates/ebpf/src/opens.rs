@@ -54,11 +54,11 @@ static OPEN_SCRATCH: PerCpuArray<Record, 1> = PerCpuArray::new();
 #[btf_map]
 static OPEN_ON_FEXIT: ProgramArray<1> = ProgramArray::new();
 #[btf_map]
-static OPEN_ON_KRETPROBE: ProgramArray<1> = ProgramArray::new();
+static OPEN_ON_KRET: ProgramArray<1> = ProgramArray::new();
 #[btf_map]
-static OPEN_ON_SYS_EXIT: ProgramArray<1> = ProgramArray::new();
+static OPEN_ON_SYS: ProgramArray<1> = ProgramArray::new();
 #[btf_map]
-static OPEN_ON_TP_EXIT: ProgramArray<1> = ProgramArray::new();
+static OPEN_ON_TP: ProgramArray<1> = ProgramArray::new();
 
 const BPF_ANY: u64 = 0;
 
@@ -123,24 +123,28 @@ fn leave(ctx: &impl EbpfContext, ret: i64, on: &ProgramArray<1>) -> Option<()> {
     // SAFETY: a value of the map, and nobody else writes it meanwhile.
     let (open, path) = unsafe { (&raw mut (*record).open, (&raw mut (*record).paths).cast::<u8>()) };
     let (path_len, mut marks) = read_path(path, call.path);
-    let walk = paths::walk()?;
     let (mut inode, mut device) = (0, 0);
-    if ret >= 0 {
+    // Where the walk begins, and how much of the path as given stands behind what it finds.
+    let (at, tail_len) = if ret >= 0 {
         let file = paths::file(ret as i32);
-        let place = file.and_then(Place::of_file);
-        if place.is_some_and(|place| place.is_unlinked()) {
+        let at = file.and_then(Place::of_file);
+        if at.is_some_and(|at| at.is_unlinked()) {
             marks |= Open::UNLINKED;
         }
         (inode, device) = file.and_then(identity).unwrap_or((0, 0));
-        paths::start(walk, place, path, 0);
+        (at, 0)
     } else if marks & Header::FAULT != 0 {
-        paths::start(walk, None, path, 0);
+        (None, 0)
+    } else {
+        (Place::of_dirfd(call.dirfd), path_len)
+    };
+    let walk = paths::walk()?;
     // SAFETY: the first byte of the path.
-    } else if path_len > 0 && unsafe { path.read() } == b'/' {
+    if tail_len > 0 && unsafe { path.read() } == b'/' {
         marks |= Open::FULL_PATH_IS_PATH;
         paths::skip(walk);
     } else {
-        paths::start(walk, Place::of_dirfd(call.dirfd), path, path_len);
+        paths::start(walk, at, path, tail_len);
     }
     let mut header = event::header(Kind::Open);
     header.marks = marks;
@@ -294,7 +298,7 @@ fn open_fexit(ctx: FExitContext) -> i32 {
 }
 
 #[fexit(function = "do_sys_openat2")]
-fn open_fexit_on(ctx: FExitContext) -> i32 {
+fn open_on_fexit(ctx: FExitContext) -> i32 {
     let _ = go_on(&ctx, &OPEN_ON_FEXIT);
     0
 }
@@ -314,14 +318,14 @@ fn open_kprobe(ctx: ProbeContext) -> u32 {
 #[kretprobe(function = "do_sys_openat2")]
 fn open_kretprobe(ctx: RetProbeContext) -> u32 {
     if enabled() {
-        let _ = leave(&ctx, ctx.ret::<i32>().into(), &OPEN_ON_KRETPROBE);
+        let _ = leave(&ctx, ctx.ret::<i32>().into(), &OPEN_ON_KRET);
     }
     0
 }
 
 #[kretprobe(function = "do_sys_openat2")]
-fn open_kretprobe_on(ctx: RetProbeContext) -> u32 {
-    let _ = go_on(&ctx, &OPEN_ON_KRETPROBE);
+fn open_on_kret(ctx: RetProbeContext) -> u32 {
+    let _ = go_on(&ctx, &OPEN_ON_KRET);
     0
 }
 
@@ -341,14 +345,14 @@ fn open_sys_enter(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn open_sys_exit(ctx: RawTracePointContext) -> i32 {
     if enabled() {
-        let _ = leave(&ctx, ctx.arg(1), &OPEN_ON_SYS_EXIT);
+        let _ = leave(&ctx, ctx.arg(1), &OPEN_ON_SYS);
     }
     0
 }
 
 #[raw_tracepoint(tracepoint = "sys_exit")]
-fn open_sys_exit_on(ctx: RawTracePointContext) -> i32 {
-    let _ = go_on(&ctx, &OPEN_ON_SYS_EXIT);
+fn open_on_sys(ctx: RawTracePointContext) -> i32 {
+    let _ = go_on(&ctx, &OPEN_ON_SYS);
     0
 }
 
@@ -388,13 +392,13 @@ fn open_tp_openat2(ctx: TracePointContext) -> u32 {
 #[tracepoint(category = "syscalls", name = "sys_exit_openat")]
 fn open_tp_exit(ctx: TracePointContext) -> u32 {
     if enabled() {
-        let _ = tp_ret(&ctx).and_then(|ret| leave(&ctx, ret, &OPEN_ON_TP_EXIT));
+        let _ = tp_ret(&ctx).and_then(|ret| leave(&ctx, ret, &OPEN_ON_TP));
     }
     0
 }
 
 #[tracepoint(category = "syscalls", name = "sys_exit_openat")]
-fn open_tp_exit_on(ctx: TracePointContext) -> u32 {
-    let _ = go_on(&ctx, &OPEN_ON_TP_EXIT);
+fn open_on_tp(ctx: TracePointContext) -> u32 {
+    let _ = go_on(&ctx, &OPEN_ON_TP);
     0
 }

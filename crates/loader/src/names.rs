@@ -166,7 +166,10 @@ mod tests {
         // Those that have the bits of another are told as one.
         assert_eq!(names(libc::O_RDWR | libc::O_TMPFILE), ["O_RDWR", "O_TMPFILE"]);
         assert_eq!(names(libc::O_DIRECTORY), ["O_RDONLY", "O_DIRECTORY"]);
-        assert_eq!((names(libc::O_SYNC), names(libc::O_DSYNC)), (vec!["O_RDONLY", "O_SYNC"], vec!["O_RDONLY", "O_DSYNC"]));
+        assert_eq!(
+            (names(libc::O_SYNC), names(libc::O_DSYNC)),
+            (vec!["O_RDONLY", "O_SYNC"], vec!["O_RDONLY", "O_DSYNC"])
+        );
     }
 
     #[test]
@@ -193,13 +196,17 @@ mod tests {
 
     #[test]
     fn links_to_open_files_are_known_by_name() {
-        for path in ["/proc/self/fd/3", "/proc/1/exe", "//proc/thread-self/./cwd/file", "/proc/7/task/8/root/etc/passwd"] {
+        for path in
+            ["/proc/self/fd/3", "/proc/1/exe", "//proc/thread-self/./cwd/file", "/proc/7/task/8/root/etc/passwd"]
+        {
             assert!(is_magic_link(path.as_bytes()), "{path}");
         }
         for path in ["/dev/stdin", "/dev/fd/0", "/proc/self/ns/pid", "/proc/self/map_files/1-2"] {
             assert!(is_magic_link(path.as_bytes()), "{path}");
         }
-        for path in ["", "/", "/proc", "/proc/self", "/proc/self/fd", "/proc/self/status", "/proc/fd/3", "proc/self/exe"] {
+        for path in
+            ["", "/", "/proc", "/proc/self", "/proc/self/fd", "/proc/self/status", "/proc/fd/3", "proc/self/exe"]
+        {
             assert!(!is_magic_link(path.as_bytes()), "{path}");
         }
         for path in ["/dev/null", "/dev/fd", "/tmp/proc/self/exe", "/proc/self/task/8"] {

@@ -251,20 +251,21 @@ fn a_field_that_a_kernel_lacks_is_said_not_to_exist() {
 }
 
 /// Illegal opcodes instead of relocations are what bpf-linker leaves behind when it is not told to emit BTF, and
-/// it says nothing: so each object's number of records is written down here.
+/// it says nothing: so how many fields each object asks for is written down here.
 #[test]
 fn the_records_are_there() {
-    let count = |elf| records(elf).len();
-    // Whether there is the field, and where: the thread's compat status at sys_enter and sys_exit, and the number
-    // of the call that returns.
-    assert_eq!(count(objects::COUNT), 6);
-    // The thread's compat status at sys_enter, for the number and for the arguments.
-    assert_eq!(count(objects::OPEN), 4);
-    // In each of two programs: mm, both ends of the arguments, the parent and its pid; in one the file name.
-    assert_eq!(count(objects::EXEC), 22);
-    assert_eq!(count(objects::DASHBOARD), 4 + 22);
+    let fields = |elf| records(elf).into_iter().map(|record| record.field).collect::<BTreeSet<_>>().len();
+    // The thread's compat status at sys_enter and sys_exit, and the number of the call that returns.
+    assert_eq!(fields(objects::COUNT), 2);
+    // The compat status; the process's own number (4 fields); an open file (6), its identity (4) and whether it is
+    // unlinked; the working directory and the root (5); the way up (7).
+    assert_eq!(fields(objects::OPEN), 28);
+    // mm, both ends of the arguments, the parent and its pid, the file name; the process's own number (4).
+    assert_eq!(fields(objects::EXEC), 10);
+    // But for the process's own number, what both have.
+    assert_eq!(fields(objects::DASHBOARD), 28 + 6);
     // Packets are no kernel structs, and the probes do nothing.
-    assert_eq!((count(objects::XDP), count(objects::PROBE)), (0, 0));
+    assert_eq!((fields(objects::XDP), fields(objects::PROBE)), (0, 0));
 }
 
 #[test]

@@ -84,8 +84,8 @@ pub(super) fn ways() -> Vec<Way> {
     let way = |kind, programs, tail, blind_to| Way { kind, programs, tails: vec![tail], blind_to };
     let (entry, at_return) = (Target::Kprobe(OPEN.into()), Target::Kretprobe(OPEN.into()));
     let sys_exit = ("open_sys_exit", Target::RawTracepoint("sys_exit".into()));
-    let on_sys_exit = ("OPEN_ON_SYS_EXIT", "open_sys_exit_on", Target::RawTracepoint("sys_exit".into()));
-    let on_tp_exit = Target::Tracepoint("syscalls".into(), "sys_exit_openat".into());
+    let on_sys = ("OPEN_ON_SYS", "open_on_sys", Target::RawTracepoint("sys_exit".into()));
+    let on_tp = Target::Tracepoint("syscalls".into(), "sys_exit_openat".into());
     let entries = [
         ("open_tp_open", "sys_enter_open"),
         ("open_tp_creat", "sys_enter_creat"),
@@ -96,26 +96,26 @@ pub(super) fn ways() -> Vec<Way> {
         way(
             Kind::Fentry,
             vec![("open_fentry", Target::Fentry(OPEN.into())), ("open_fexit", Target::Fexit(OPEN.into()))],
-            ("OPEN_ON_FEXIT", "open_fexit_on", Target::Fexit(OPEN.into())),
+            ("OPEN_ON_FEXIT", "open_on_fexit", Target::Fexit(OPEN.into())),
             IN_FUNCTION,
         ),
-        way(Kind::Kprobe, vec![("open_kprobe", entry.clone()), sys_exit.clone()], on_sys_exit.clone(), IN_FUNCTION),
+        way(Kind::Kprobe, vec![("open_kprobe", entry.clone()), sys_exit.clone()], on_sys.clone(), IN_FUNCTION),
         way(
             Kind::Kretprobe,
             vec![("open_kprobe", entry), ("open_kretprobe", at_return.clone())],
-            ("OPEN_ON_KRETPROBE", "open_kretprobe_on", at_return),
+            ("OPEN_ON_KRET", "open_on_kret", at_return),
             IN_FUNCTION,
         ),
         way(
             Kind::RawTracepoint,
             vec![("open_sys_enter", Target::RawTracepoint("sys_enter".into())), sys_exit],
-            on_sys_exit,
+            on_sys,
             &["io_uring"],
         ),
         way(
             Kind::Tracepoint,
             [hooks::each(entries), hooks::on_each("open_tp_exit", EXITS)].concat(),
-            ("OPEN_ON_TP_EXIT", "open_tp_exit_on", on_tp_exit),
+            ("OPEN_ON_TP", "open_on_tp", on_tp),
             &["io_uring", "compat"],
         ),
     ]
