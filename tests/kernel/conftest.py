@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from tests.kernel import lab
+from tests.support import forked
 from tests.vm.page import Results
 
 if TYPE_CHECKING:
@@ -24,14 +25,17 @@ _NUMBERS = itertools.count()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let the matrix ask for the outcomes."""
+    """Let the matrix ask for the outcomes, and for less time."""
     parser.addoption("--results", type=Path, help="where to write the outcomes for the kernel matrix")
+    parser.addoption("--fork", action="store_true", help="fork where that is the same as to start Python")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Collect them, if they are asked for."""
+    """Do what is asked for."""
     if path := config.getoption("--results"):
         config.pluginmanager.register(_Outcomes(path))
+    if config.getoption("--fork"):
+        forked.prepare()
 
 
 class _Outcomes:
