@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
 
-from tests.support import forked
+from tests.support import forked, identity
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -46,6 +46,7 @@ WITHOUT_TRACEFS = (
     "sh",
 )
 CLONE_NEWNET = 0x4000_0000
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 Result = TypeVar("Result")
 Record = dict[str, Any]
@@ -83,25 +84,45 @@ class Ended:
         return ledger
 
 
+def start(arguments: tuple[str, ...], wrapper: tuple[str, ...]) -> subprocess.Popen[str] | forked.Process:
+    """Start `ebpflab ARGUMENTS`, through a wrapper that must `exec` it, so that signals reach it."""
+    become = _as_wrapped(wrapper)
+    if become and forked.Process.possible():
+        return forked.command_line(arguments, become)
+    command = [*wrapper, *EBPFLAB, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _as_wrapped(wrapper: tuple[str, ...]) -> Callable[[], object] | None:
+    """Return what makes of a fork what a wrapper makes of a program, if there is that."""
+    if wrapper[:-1] == netns_exec("")[:-1]:
+        return lambda: enter(wrapper[-1])
+    wrappers: dict[tuple[str, ...], Callable[[], object]]
+    wrappers = {(): bool, WITH_TRACEFS: identity.root, WITHOUT_TRACEFS: identity.root_without_tracefs}
+    return wrappers.get(wrapper)
+
+
+def run(arguments: tuple[str, ...], wrapper: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+    """Run `ebpflab ARGUMENTS` to its end."""
+    running = start(arguments, wrapper)
+    assert running.stdout
+    assert running.stderr
+    with running.stdout as out, running.stderr as err:
+        text, talk = out.read(), err.read()
+    return subprocess.CompletedProcess(arguments, running.wait(), text, talk)
+
+
 class Tool:
     """`ebpflab ARGUMENTS --json`, running."""
 
     def __init__(self, *arguments: str, wrapper: tuple[str, ...] = ()) -> None:
         """Start it, through a wrapper that must `exec` it, so that signals reach it."""
         self.name = arguments[0]
-        self.process = self._start((*arguments, "--json"), wrapper)
+        self.process = start((*arguments, "--json"), wrapper)
         assert self.process.stdout
         assert self.process.stderr
         self._out, self._err = self.process.stdout, self.process.stderr
         self._records: list[Record] = []
-
-    def _start(self, arguments: tuple[str, ...], wrapper: tuple[str, ...]) -> subprocess.Popen[str] | forked.Process:
-        # Where tracefs is mounted, as it is in virtual machines, the second wrapper does nothing either.
-        in_vain = not wrapper or (wrapper == WITH_TRACEFS and Path("/sys/kernel/tracing/events").exists())
-        if in_vain and forked.Process.possible():
-            return forked.command_line(*arguments)
-        command = [*wrapper, *EBPFLAB, *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     @property
     def first(self) -> Record:
@@ -356,13 +377,18 @@ def netns_exec(namespace: str) -> tuple[str, ...]:
     return ("ip", "netns", "exec", namespace)
 
 
+def enter(namespace: str) -> None:
+    """Have this thread go to a network namespace."""
+    with Path("/run/netns", namespace).open() as file:
+        # os.setns is there only from Python 3.12 on.
+        assert _LIBC.setns(file.fileno(), CLONE_NEWNET) == 0
+
+
 def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:
     """Call a function in a network namespace: in a thread of its own, which ends with it."""
 
     def enter_and_call() -> Result:
-        with Path("/run/netns", namespace).open() as file:
-            # os.setns is there only from Python 3.12 on.
-            assert ctypes.CDLL(None).setns(file.fileno(), CLONE_NEWNET) == 0
+        enter(namespace)
         return function()
 
     with ThreadPoolExecutor(1) as pool:
@@ -407,7 +433,6 @@ def kernel_ids() -> set[tuple[str, int]]:
 #: BPF_PROG_GET_NEXT_ID and so on, include/uapi/linux/bpf.h.
 _GET_NEXT_ID = {"prog": 11, "map": 12, "link": 31}
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
-_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def _ids(command: int) -> Iterator[int]:
@@ -450,14 +475,16 @@ def eventually(holds: Callable[[], bool], seconds: float = 2.0) -> bool:
 
 
 def left_behind(before: set[tuple[str, int]]) -> set[tuple[str, int]]:
-    """Return what is in the kernel that was not there before and that no other process holds, once it settles."""
-    left: set[tuple[str, int]] = set()
+    """Return what is in the kernel that was not there before and that no other process holds, once it settles.
+
+    What comes later is somebody else's, and comes and goes all the time where there are many tests.
+    """
+    left = new = kernel_ids() - before
 
     def clean() -> bool:
-        nonlocal left
-        left = kernel_ids() - before
-        if left:
-            left -= held_by_others()
+        nonlocal left, new
+        new &= kernel_ids()
+        left = new and new - held_by_others()
         return not left
 
     eventually(clean, seconds=20)

@@ -98,8 +98,7 @@ def test_a_tool_works_if_and_only_if_doctor_says_so(who: str, iface: str) -> Non
 
 def doctor(*arguments: str, wrapper: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
     """Run the command."""
-    command = [*wrapper, *lab.EBPFLAB, "doctor", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return lab.run(("doctor", *arguments), wrapper)
 
 
 def features(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], dict[str, Any]]:

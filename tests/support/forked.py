@@ -32,10 +32,11 @@ def prepare() -> None:
     Process.wanted = True
 
 
-def command_line(*arguments: str) -> Process:
-    """Start `ebpflab ARGUMENTS`, with pipes for its output."""
+def command_line(arguments: tuple[str, ...], become: Callable[[], object]) -> Process:
+    """Start `ebpflab ARGUMENTS` with pipes for its output, after it has become somebody else."""
 
     def main() -> None:
+        become()
         sys.argv = ["ebpflab", *arguments]
         sys.modules["ebpflab.cli"].main()
 

@@ -22,10 +22,17 @@ NOT_EXECUTED = 127
 HELD: dict[int, int] = {}
 
 
-def execute(filename: str, argv: list[str]) -> None:
-    """Become a program, whose environment is empty; unlike os.execve with any arguments, or none."""
+def prepared(
+    filename: str, argv: list[str]
+) -> tuple[bytes, ctypes.Array[ctypes.c_char_p], ctypes.Array[ctypes.c_char_p]]:
+    """Return path, arguments and an empty environment for C; unlike Python's own with any arguments, or none."""
     arguments = (ctypes.c_char_p * (len(argv) + 1))(*map(os.fsencode, argv), None)
-    LIBC.execve(os.fsencode(filename), arguments, (ctypes.c_char_p * 1)(None))
+    return os.fsencode(filename), arguments, (ctypes.c_char_p * 1)(None)
+
+
+def execute(filename: str, argv: list[str]) -> None:
+    """Become a program."""
+    LIBC.execve(*prepared(filename, argv))
 
 
 def start(filename: str, argv: list[str], *, uid: int = 0, wait_for: int = -1, thread: bool = False) -> int:
@@ -56,9 +63,12 @@ def run(asked: list[tuple[str, list[str]]]) -> list[int]:
     """Run programs one after the other; return the ids of those that were executed."""
     children = []
     for filename, argv in asked:
-        child = start(filename, argv)
-        if executed(child):
-            children.append(child)
+        child = ctypes.c_int()
+        # It copies nothing of this process, which may be large, and fails where the program cannot be executed.
+        path, arguments, environment = prepared(filename, argv)
+        if LIBC.posix_spawn(ctypes.byref(child), path, None, None, arguments, environment) == 0:
+            os.waitpid(child.value, 0)
+            children.append(child.value)
     return children
 
 
