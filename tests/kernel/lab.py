@@ -94,11 +94,14 @@ def start(arguments: tuple[str, ...], wrapper: tuple[str, ...]) -> subprocess.Po
 
 
 def _as_wrapped(wrapper: tuple[str, ...]) -> Callable[[], object] | None:
-    """Return what makes of a fork what a wrapper makes of a program, if there is that."""
+    """Return what makes of a fork what a wrapper makes of a program, if there is that.
+
+    `ip netns exec` mounts another /sys too, at which no tool looks.
+    """
     if wrapper[:-1] == netns_exec("")[:-1]:
         return lambda: enter(wrapper[-1])
     wrappers: dict[tuple[str, ...], Callable[[], object]]
-    wrappers = {(): bool, WITH_TRACEFS: identity.root, WITHOUT_TRACEFS: identity.root_without_tracefs}
+    wrappers = {(): lambda: None, WITH_TRACEFS: identity.root, WITHOUT_TRACEFS: identity.root_without_tracefs}
     return wrappers.get(wrapper)
 
 

@@ -116,8 +116,10 @@ def _run(main: Callable[[], object], files: dict[int, int]) -> NoReturn:
     except BaseException:  # noqa: BLE001  as the interpreter does
         traceback.print_exc()
     finally:
-        sys.stdout.flush()
-        os._exit(status)
+        try:
+            sys.stdout.flush()
+        finally:
+            os._exit(status)
 
 
 def _forget_the_tests(files: dict[int, int]) -> None:
@@ -133,8 +135,8 @@ def _forget_the_tests(files: dict[int, int]) -> None:
     for fd, end in files.items():
         os.dup2(end, fd)
     os.closerange(_STDERR + 1, os.sysconf("SC_OPEN_MAX"))
-    # Those of pytest write to files of its own.
+    # Those of pytest write to files of its own. By lines: at least what Python does for stderr.
     sys.stdin, sys.stdout, sys.stderr = (
-        open(fd, mode, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
+        open(fd, mode, buffering=1, encoding="utf-8", errors=errors, closefd=False)  # noqa: SIM115
         for fd, mode, errors in ((_STDIN, "r", None), (_STDOUT, "w", None), (_STDERR, "w", "backslashreplace"))
     )
