@@ -490,6 +490,7 @@ def left_behind(before: set[tuple[str, int]]) -> set[tuple[str, int]]:
         left = new and new - held_by_others()
         return not left
 
+    # What is left behind stays for ever; the kernel of a virtual machine on a busy host took more than 2 s once.
     eventually(clean, seconds=20)
     return left
 
