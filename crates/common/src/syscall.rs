@@ -63,11 +63,73 @@ impl Syscall {
     }
 }
 
+/// One of the two calls that execute programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExecSyscall {
+    /// `execve(path, argv, envp)`
+    Execve,
+    /// `execveat(dirfd, path, argv, envp, flags)`
+    Execveat,
+}
+
+impl ExecSyscall {
+    /// By its native number on x86_64 (arch/x86/entry/syscalls/syscall_64.tbl), or by that of the x32 interface, which
+    /// has numbers of its own for these.
+    #[inline(always)]
+    pub const fn x86_64(nr: u64) -> Option<Self> {
+        match nr {
+            59 | X32_EXECVE => Some(Self::Execve),
+            322 | X32_EXECVEAT => Some(Self::Execveat),
+            _ => None,
+        }
+    }
+
+    /// By its number through the 32-bit interface of x86_64 (arch/x86/entry/syscalls/syscall_32.tbl).
+    #[inline(always)]
+    pub const fn i386(nr: u64) -> Option<Self> {
+        match nr {
+            11 => Some(Self::Execve),
+            358 => Some(Self::Execveat),
+            _ => None,
+        }
+    }
+
+    /// By its number on arm64 (include/uapi/asm-generic/unistd.h).
+    #[inline(always)]
+    pub const fn aarch64(nr: u64) -> Option<Self> {
+        match nr {
+            221 => Some(Self::Execve),
+            281 => Some(Self::Execveat),
+            _ => None,
+        }
+    }
+
+    /// By its number from a 32-bit program on arm64 (arch/arm/tools/syscall.tbl).
+    #[inline(always)]
+    pub const fn arm(nr: u64) -> Option<Self> {
+        match nr {
+            11 => Some(Self::Execve),
+            387 => Some(Self::Execveat),
+            _ => None,
+        }
+    }
+
+    /// Whether a native number on x86_64 is one of the x32 interface, whose pointers have 4 bytes.
+    #[inline(always)]
+    pub const fn is_x32(nr: u64) -> bool {
+        matches!(nr, X32_EXECVE | X32_EXECVEAT)
+    }
+}
+
+const X32_EXECVE: u64 = 0x4000_0000 | 520;
+const X32_EXECVEAT: u64 = 0x4000_0000 | 545;
+
 #[cfg(test)]
 mod tests {
+    use super::ExecSyscall::{self, Execve, Execveat};
     use super::Syscall::{self, Creat, Open, Openat, Openat2};
 
-    fn known(table: impl Fn(u64) -> Option<Syscall>) -> Vec<(u64, Syscall)> {
+    fn known<T>(table: impl Fn(u64) -> Option<T>) -> Vec<(u64, T)> {
         (0..1_000).filter_map(|nr| Some((nr, table(nr)?))).collect()
     }
 
@@ -79,6 +141,22 @@ mod tests {
         assert_eq!(known(Syscall::i386), [(5, Open), (8, Creat), (295, Openat), (437, Openat2)]);
         assert_eq!(known(Syscall::aarch64), [(56, Openat), (437, Openat2)]);
         assert_eq!(known(Syscall::arm), [(5, Open), (8, Creat), (322, Openat), (437, Openat2)]);
+    }
+
+    #[test]
+    fn the_exec_calls_of_each_interface_and_no_other() {
+        assert_eq!(known(ExecSyscall::x86_64), [(59, Execve), (322, Execveat)]);
+        assert_eq!(known(|nr| ExecSyscall::x86_64(nr | 0x4000_0000)), [(520, Execve), (545, Execveat)]);
+        assert_eq!(known(ExecSyscall::i386), [(11, Execve), (358, Execveat)]);
+        assert_eq!(known(ExecSyscall::aarch64), [(221, Execve), (281, Execveat)]);
+        assert_eq!(known(ExecSyscall::arm), [(11, Execve), (387, Execveat)]);
+        assert!(ExecSyscall::is_x32(0x4000_0000 | 520) && !ExecSyscall::is_x32(59));
+        #[cfg(target_arch = "x86_64")]
+        let table = ExecSyscall::x86_64;
+        #[cfg(target_arch = "aarch64")]
+        let table = ExecSyscall::aarch64;
+        let calls = [(libc::SYS_execve as u64, Execve), (libc::SYS_execveat as u64, Execveat)];
+        assert_eq!(known(table), calls);
     }
 
     #[test]

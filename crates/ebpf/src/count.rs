@@ -4,7 +4,7 @@
 #![no_main]
 
 mod filter;
-mod syscall;
+mod sys_exit;
 
 use aya_ebpf::{
     btf_maps::HashMap,
@@ -17,15 +17,13 @@ use ebpflab_common::{
 };
 use ebpflab_ebpf::{
     book, enabled,
-    kernel::{self, atomic_add},
+    kernel::atomic_add,
     ledger::ledger,
+    registers::{number, opens},
     task::Current,
 };
 
-use crate::{
-    filter::filter,
-    syscall::{opens, tp_ret},
-};
+use crate::{filter::filter, sys_exit::tp_ret};
 
 #[btf_map]
 static COUNTS: HashMap<u32, u64, { MAX_ENTRIES as usize }> = HashMap::new();
@@ -137,19 +135,4 @@ fn count_tp_exit(ctx: TracePointContext) -> u32 {
         let _ = count(Some(tp_ret(&ctx).unwrap_or(0)));
     }
     0
-}
-
-/// The number of the call that is returning.
-#[cfg(bpf_target_arch = "x86_64")]
-#[inline(always)]
-fn number(regs: *const u8) -> Option<u64> {
-    kernel::read(regs, kernel::pt_regs_orig_ax())
-}
-
-/// The number of the call that is returning.
-#[cfg(bpf_target_arch = "aarch64")]
-#[inline(always)]
-fn number(regs: *const u8) -> Option<u64> {
-    let nr: i32 = kernel::read(regs, kernel::pt_regs_syscallno())?;
-    u64::try_from(nr).ok()
 }

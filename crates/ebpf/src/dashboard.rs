@@ -6,7 +6,8 @@ mod execs;
 mod filter;
 mod opens;
 mod paths;
-mod syscall;
+mod sys_enter;
+mod sys_exit;
 
 use aya_ebpf::{EbpfContext, btf_maps::RingBuf, macros::btf_map};
 use ebpflab_common::event::Header;

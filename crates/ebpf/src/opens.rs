@@ -4,7 +4,7 @@
 //! A module of each object that has them; the object says how a record is written (`crate::output`).
 
 use aya_ebpf::{
-    EbpfContext, Global,
+    EbpfContext,
     btf_maps::{HashMap, PerCpuArray, ProgramArray},
     helpers::{
         bpf_probe_read_kernel as probe_read_kernel, bpf_probe_read_user,
@@ -24,13 +24,15 @@ use ebpflab_ebpf::{
     book, enabled, event,
     kernel::{self, bounded, read},
     ledger::ledger_of,
+    registers::{arguments, opens},
     task::Current,
 };
 
 use crate::{
     filter::filter,
-    paths::{self, Place, State},
-    syscall::{opens, tp_ret},
+    paths::{self, Place, State, Walker},
+    sys_enter::tp_arguments,
+    sys_exit::tp_ret,
 };
 
 /// Calls that have not returned, by thread id.
@@ -138,7 +140,7 @@ fn leave(ctx: &impl EbpfContext, ret: i64, on: &ProgramArray<1>) -> Option<()> {
     } else {
         (Place::of_dirfd(call.dirfd), path_len)
     };
-    let walk = paths::walk()?;
+    let walk = paths::walk(Walker::Open)?;
     // SAFETY: the first byte of the path.
     if tail_len > 0 && unsafe { path.read() } == b'/' {
         marks |= Open::FULL_PATH_IS_PATH;
@@ -163,7 +165,7 @@ fn leave(ctx: &impl EbpfContext, ret: i64, on: &ProgramArray<1>) -> Option<()> {
 /// Goes on with the walk, in the same program once more if it takes long, and then writes the record.
 #[inline(always)]
 fn go_on(ctx: &impl EbpfContext, on: &ProgramArray<1>) -> Option<()> {
-    if !paths::go(paths::walk()?) {
+    if !paths::go(paths::walk(Walker::Open)?) {
         // SAFETY: nothing is held here. It comes back where the chain of programs is as long as the kernel allows.
         unsafe { on.tail_call(ctx, 0) };
     }
@@ -202,7 +204,7 @@ fn finish(ctx: &impl EbpfContext) -> Option<()> {
     let (open, text) = unsafe { (&raw mut (*record).open, (&raw mut (*record).paths).cast::<u8>()) };
     // SAFETY: it was written before.
     let (mut marks, path_len) = unsafe { ((*open).header.marks, bounded((*open).path_len, PATH_LEN as u32)) };
-    let (state, full_path, len) = paths::found(paths::walk()?);
+    let (state, full_path, len) = paths::found(paths::walk(Walker::Open)?);
     marks |= match state {
         State::Skipped | State::Root => 0,
         State::Outside => Open::OUTSIDE,
@@ -244,39 +246,9 @@ fn kernel_call(dirfd: i32, path: u64, how: *const OpenHow) -> Call {
     Call { path, flags: how.flags, mode: how.mode as u32, dirfd, ..Call::default() }
 }
 
-/// Offset of the first argument in a `sys_enter_*` record, from the format file.
-#[unsafe(no_mangle)]
-static SYS_ENTER_ARGS: Global<u32> = Global::new(16);
-
-/// All `sys_enter_*` records have the arguments one after the other, 8 bytes each (kernel/trace/trace_syscalls.c,
-/// `struct syscall_trace_enter`).
 #[inline(always)]
 fn tp_enter(ctx: &TracePointContext, syscall: Syscall, count: usize) -> Option<()> {
-    let mut arguments = [0; 4];
-    for (index, argument) in arguments.iter_mut().enumerate().take(count) {
-        // SAFETY: a checked read of the record.
-        *argument = unsafe { ctx.read_at(SYS_ENTER_ARGS.load() as usize + 8 * index) }.unwrap_or(0);
-    }
-    enter(&Call::new(syscall, arguments))
-}
-
-/// The first four arguments. One read: the layout of the registers is what ptrace shows user space, and never
-/// changes (arch/x86/include/uapi/asm/ptrace.h).
-#[cfg(bpf_target_arch = "x86_64")]
-#[inline(always)]
-fn arguments(regs: *const u8) -> Option<[u64; 4]> {
-    let [_, _, _, _, _, bx, _, r10, _, _, _, cx, dx, si, di] = read::<[u64; 15]>(regs, Some(0))?;
-    if crate::syscall::is_compat() == Some(true) {
-        return Some([bx, cx, dx, si].map(|register| register & 0xffff_ffff));
-    }
-    Some([di, si, dx, r10])
-}
-
-/// The first four arguments: x0 to x3, which ptrace shows user space first (arch/arm64/include/uapi/asm/ptrace.h).
-#[cfg(bpf_target_arch = "aarch64")]
-#[inline(always)]
-fn arguments(regs: *const u8) -> Option<[u64; 4]> {
-    read(regs, Some(0))
+    enter(&Call::new(syscall, tp_arguments(ctx, count)))
 }
 
 #[fentry(function = "do_sys_openat2")]

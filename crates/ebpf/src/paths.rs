@@ -5,6 +5,8 @@
 //! of each step, and a program may go on where another one stopped (a tail call). Names are read without the kernel's
 //! locks: one that is changed by a rename at the same moment may come out as either, or mixed.
 
+#![allow(dead_code, reason = "not every object needs all of it")]
+
 use aya_ebpf::{btf_maps::PerCpuArray, helpers::generated::bpf_probe_read_kernel, macros::btf_map};
 use ebpflab_common::open::{AT_FDCWD, FULL_PATH_LEN, PATH_LEN};
 use ebpflab_ebpf::{
@@ -62,11 +64,23 @@ pub(crate) struct Place {
     mnt: *const u8,
 }
 
-/// One for each CPU: the kernel does not run a program while it is running on the same CPU already.
+/// Who walks. Programs of different kinds may come between each other on one CPU.
+#[derive(Clone, Copy)]
+#[repr(u32)]
+pub(crate) enum Walker {
+    Open,
+    Exec,
+}
+
+/// One for each CPU and walker: the kernel does not run a program while it is running on the same CPU already.
 #[btf_map]
-static WALK: PerCpuArray<Walk, 1> = PerCpuArray::new();
+static WALKS: PerCpuArray<Walk, 2> = PerCpuArray::new();
 
 impl Place {
+    /// One that no walk leads from. Instead of `None` where a place goes far: the compiler copies what is in a `None`, and
+    /// the verifier of 5.10 refuses reads of what was never written.
+    pub(crate) const NOWHERE: Self = Self { dentry: core::ptr::null(), mnt: core::ptr::null() };
+
     /// Of an open file (`struct file`).
     #[inline(always)]
     pub(crate) fn of_file(file: *const u8) -> Option<Self> {
@@ -95,9 +109,15 @@ impl Place {
     /// Whether the file has been removed, or never had a name (`d_unlinked`, include/linux/dcache.h).
     #[inline(always)]
     pub(crate) fn is_unlinked(&self) -> bool {
-        let hashed: Option<*const u8> = read(self.dentry, kernel::dentry_d_hash_pprev());
-        let parent: Option<*const u8> = read(self.dentry, kernel::dentry_d_parent());
-        hashed.is_some_and(<*const u8>::is_null) && parent.is_some_and(|parent| parent != self.dentry)
+        let parent: *const u8 = read(self.dentry, kernel::dentry_d_parent()).unwrap_or(self.dentry);
+        self.is_unhashed() && parent != self.dentry
+    }
+
+    /// Whether there is no way to the file by a name: that, and what is of no folder (memory with a name of its own).
+    #[inline(always)]
+    pub(crate) fn is_unhashed(&self) -> bool {
+        let hashed: *const u8 = read(self.dentry, kernel::dentry_d_hash_pprev()).unwrap_or(self.dentry);
+        hashed.is_null() && !self.dentry.is_null()
     }
 }
 
@@ -124,8 +144,8 @@ fn mount_offset() -> Option<usize> {
 
 /// This CPU's walk.
 #[inline(always)]
-pub(crate) fn walk() -> Option<*mut Walk> {
-    WALK.get_ptr_mut(0)
+pub(crate) fn walk(who: Walker) -> Option<*mut Walk> {
+    WALKS.get_ptr_mut(who as u32)
 }
 
 /// Makes the path an empty one.

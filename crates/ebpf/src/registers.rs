@@ -1,0 +1,95 @@
+//! The system call that the current task is in, as the raw tracepoints `sys_enter` and `sys_exit` show it.
+
+use ebpflab_common::syscall::{ExecSyscall, Syscall};
+
+use crate::{
+    kernel::{self, read},
+    task::task,
+};
+
+/// Which of the open calls a number means for the current task. Most numbers are in no table, which is settled
+/// without a look at the task.
+#[inline(always)]
+pub fn opens(nr: u64) -> Option<Syscall> {
+    #[cfg(bpf_target_arch = "x86_64")]
+    let (native, compat) = (Syscall::x86_64(nr), Syscall::i386(nr));
+    #[cfg(bpf_target_arch = "aarch64")]
+    let (native, compat) = (Syscall::aarch64(nr), Syscall::arm(nr));
+    if native.is_none() && compat.is_none() {
+        return None;
+    }
+    match is_compat() {
+        Some(true) => compat,
+        Some(false) | None => native,
+    }
+}
+
+/// The same for the calls that execute programs.
+#[inline(always)]
+pub fn execs(nr: u64) -> Option<ExecSyscall> {
+    #[cfg(bpf_target_arch = "x86_64")]
+    let (native, compat) = (ExecSyscall::x86_64(nr), ExecSyscall::i386(nr));
+    #[cfg(bpf_target_arch = "aarch64")]
+    let (native, compat) = (ExecSyscall::aarch64(nr), ExecSyscall::arm(nr));
+    if native.is_none() && compat.is_none() {
+        return None;
+    }
+    match is_compat() {
+        Some(true) => compat,
+        Some(false) | None => native,
+    }
+}
+
+/// Whether the current system call came through the 32-bit interface. `None` where the kernel does not say.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn is_compat() -> Option<bool> {
+    /// arch/x86/include/asm/thread_info.h; also set for `int 0x80` from a 64-bit program.
+    const TS_COMPAT: u32 = 0x2;
+    let status: u32 = read(task(), kernel::task_struct_thread_info_status())?;
+    Some(status & TS_COMPAT != 0)
+}
+
+/// Whether the current system call came through the 32-bit interface. `None` where the kernel does not say.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn is_compat() -> Option<bool> {
+    /// arch/arm64/include/asm/thread_info.h
+    const TIF_32BIT: u64 = 1 << 22;
+    let flags: u64 = read(task(), kernel::task_struct_thread_info_flags())?;
+    Some(flags & TIF_32BIT != 0)
+}
+
+/// The number of the call that is returning.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn number(regs: *const u8) -> Option<u64> {
+    read(regs, kernel::pt_regs_orig_ax())
+}
+
+/// The number of the call that is returning.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn number(regs: *const u8) -> Option<u64> {
+    let nr: i32 = read(regs, kernel::pt_regs_syscallno())?;
+    u64::try_from(nr).ok()
+}
+
+/// The first four arguments. One read: the layout of the registers is what ptrace shows user space, and never
+/// changes (arch/x86/include/uapi/asm/ptrace.h).
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn arguments(regs: *const u8) -> Option<[u64; 4]> {
+    let [_, _, _, _, _, bx, _, r10, _, _, _, cx, dx, si, di] = read::<[u64; 15]>(regs, Some(0))?;
+    if is_compat() == Some(true) {
+        return Some([bx, cx, dx, si].map(|register| register & 0xffff_ffff));
+    }
+    Some([di, si, dx, r10])
+}
+
+/// The first four arguments: x0 to x3, which ptrace shows user space first (arch/arm64/include/uapi/asm/ptrace.h).
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn arguments(regs: *const u8) -> Option<[u64; 4]> {
+    read(regs, Some(0))
+}
