@@ -18,6 +18,7 @@ from ebpflab.errors import (
 from ebpflab.records import (
     Attached,
     ExecEvent,
+    ExitEvent,
     Feature,
     Hook,
     HookVerdict,
@@ -49,6 +50,7 @@ __all__ = [
     "EventSession",
     "ExecEvent",
     "Execs",
+    "ExitEvent",
     "Feature",
     "Hook",
     "HookVerdict",

@@ -118,19 +118,73 @@ class Ledger:
 
 @dataclass(frozen=True, slots=True)
 class Ledgers:
-    """The ledgers of a tool with several kinds of events."""
+    """The ledgers of a tool with several kinds of events; `open` is None where it has none of these."""
 
-    open: Ledger
+    open: Ledger | None
     exec: Ledger
+    exit: Ledger
 
 
 @dataclass(frozen=True, slots=True)
 class ExecEvent:
-    """A program that is about to run.
+    """A program that is about to run; or, with `execs(failed=True)`, a call that failed to execute one.
 
-    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces. `comm` is the name of the
-    process from now on. `filename` and `argv` are None where they could not be read; `argv_truncated` says that the
-    arguments have more than 8,192 bytes, and the last of these is cut.
+    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that
+    of the process's own PID namespace (its container). `parent_comm` is the name of the parent, `comm` that of the
+    process from now on. `loginuid` is the user who logged in (audit(8)); None where nobody did.
+
+    `filename` is as given; `exe` is the file that runs (for a script its interpreter), and `cwd` the working
+    directory, both from the root of the process, by the names from the file itself up. `path_fault` says what of these
+    could not be had, `path_truncated` that one of them is cut. `path_notes` has some of `unlinked`, `outside_root`,
+    `cwd_unlinked` and `cwd_outside_root`.
+
+    `argv` is None where it could not be read; `argv_truncated` says that the arguments have more than 8,192 bytes, and
+    the last of these is cut. `argc` is how many there are all the same.
+
+    `ret` is 0, or the negative errno of a call that failed, whose name is `error`. Such a call has no `exe`, `comm` is
+    the name of the thread that made it, and of its arguments the first 128 are read, so `argc` is None where there are
+    more.
+    """
+
+    time: int
+    cpu: int
+    pid: int
+    ns_pid: int
+    ppid: int
+    parent_comm: str
+    uid: int
+    gid: int
+    loginuid: int | None
+    comm: str
+    cgroup: int
+    filename: str | None
+    exe: str | None
+    cwd: str | None
+    path_truncated: bool
+    path_fault: str | None
+    path_notes: tuple[str, ...]
+    argv: tuple[str, ...] | None
+    argc: int | None
+    argv_truncated: bool
+    ret: int
+    error: str | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields by name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+@dataclass(frozen=True, slots=True)
+class ExitEvent:
+    """A process that ended: its last thread did. Also one that never executed a program.
+
+    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that
+    of the process's own PID namespace (its container). `comm` is the name of the thread that ended last.
+
+    `exit_code` is 0 to 255, or None if a signal killed it, whose number is `signal`; `core` says that it dumped its
+    memory. `duration_ns` is from the start of the process (its fork), `exec_duration_ns` from the last time that it
+    executed a program, which was at `exec_time`: the `time` of that `ExecEvent`. Both are None if it never did, or not
+    since the tool was attached.
     """
 
     time: int
@@ -142,9 +196,12 @@ class ExecEvent:
     gid: int
     comm: str
     cgroup: int
-    filename: str | None
-    argv: tuple[str, ...] | None
-    argv_truncated: bool
+    exit_code: int | None
+    signal: int | None
+    core: bool
+    duration_ns: int
+    exec_duration_ns: int | None
+    exec_time: int | None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the fields by name."""

@@ -87,7 +87,9 @@ class Session:
     def stop(self) -> Summary[Any]:
         """End the run and return the whole of it. Asked again it returns the same."""
         raw = self._native.stop()
-        ledgers = raw["ledgers"] and Ledgers(*(Ledger(**raw["ledgers"][kind]) for kind in ("open", "exec")))
+        ledgers = raw["ledgers"] and Ledgers(
+            **{kind: ledger and Ledger(**ledger) for kind, ledger in raw["ledgers"].items()}
+        )
         return Summary(Ledger(**raw["ledger"]), raw["duration_s"], self._counts(raw["counts"]), ledgers)
 
     def _counts(self, raw: Any) -> Any:  # noqa: ANN401  each tool that counts knows its own

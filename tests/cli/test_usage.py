@@ -74,8 +74,6 @@ WRONG = [
     (["count", "--max-entries", "0"], "--max-entries"),
     (["exec", "--hook", "kprobe"], "kprobe"),
     (["exec", "--hook", "fentry"], "fentry"),
-    # An exec that fails is none.
-    (["exec", "-x"], "-x"),
 ]
 
 

@@ -291,6 +291,12 @@ class Runner(Workload):
     script = "runner.py"
 
 
+class Executions(Workload):
+    """Executes programs in every way, fails to, and ends in every way when told to."""
+
+    script = "executions.py"
+
+
 def raw(record: Record, field: str) -> bytes | None:
     """Return the bytes of a text in a record; None for null."""
     if f"{field}_bytes" in record:

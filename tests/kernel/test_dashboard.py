@@ -32,16 +32,22 @@ def test_opens_and_execs_are_one_stream(opener: lab.Opener) -> None:
         events = list(activity)
     opens = [event for event in events if isinstance(event, ebpflab.OpenEvent) and event.pid == opener.pid]
     execs = [event for event in events if isinstance(event, ebpflab.ExecEvent) and event.ppid == os.getpid()]
-    assert (len(opens), len(execs)) == (46, 23)
+    exits = [event for event in events if isinstance(event, ebpflab.ExitEvent) and event.ppid == os.getpid()]
+    assert (len(opens), len(execs), len(exits)) == (46, 23, 23)
+    assert [(event.pid, event.exec_time) for event in exits] == [(event.pid, event.time) for event in execs]
+    assert {event.exit_code for event in exits} == {0}
     # The kernel wrote them in this order: the execs came between the first opens and the last.
     assert opens[22].time < execs[0].time < execs[-1].time < opens[23].time
     assert {event.argv for event in execs} == {("/bin/true",)}
     assert summary.ledgers is not None
+    assert summary.ledgers.open is not None
     assert summary.ledger.balanced
     assert summary.ledgers.open.balanced
     assert summary.ledgers.exec.balanced
-    kinds = [sum(isinstance(event, kind) for event in events) for kind in (ebpflab.OpenEvent, ebpflab.ExecEvent)]
-    assert [summary.ledgers.open.received, summary.ledgers.exec.received] == kinds
+    assert summary.ledgers.exit.balanced
+    classes = (ebpflab.OpenEvent, ebpflab.ExecEvent, ebpflab.ExitEvent)
+    kinds = [sum(isinstance(event, kind) for event in events) for kind in classes]
+    assert [ledger.received for ledger in (summary.ledgers.open, summary.ledgers.exec, summary.ledgers.exit)] == kinds
     assert activity.stop().ledger.shown == len(events)
 
 
@@ -54,7 +60,7 @@ def test_a_flood_is_accounted_for_by_kind(start: Start, opener: lab.Opener) -> N
     assert ended.ledger["dropped"] > 0
     assert ledgers["open"]["seen"] >= 200_000
     for term in ("seen", "submitted", "dropped", "filtered", "pending", "received", "shown"):
-        assert ended.ledger[term] == ledgers["open"][term] + ledgers["exec"][term]
+        assert ended.ledger[term] == sum(ledger[term] for ledger in ledgers.values())
     assert ended.status == 3
     assert "lost: dropped" in ended.stderr
 
@@ -114,7 +120,9 @@ def test_the_screen_pauses_filters_and_quits(terminal: Terminal, opener: lab.Ope
     opener.do("opens", 10)
     assert lab.eventually(lambda: terminal.screen().count("watched-by-test") > 3, 20)
     assert not [
-        line for line in terminal.screen().splitlines() if line.startswith(("open ", "exec ")) and "watched" not in line
+        line
+        for line in terminal.screen().splitlines()
+        if line.startswith(("open ", "exec ", "exit ")) and "watched" not in line
     ]
     terminal.keys("q")
     assert terminal.shows("status=0")

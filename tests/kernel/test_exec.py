@@ -18,7 +18,7 @@ HOOKS = ("tracepoint", "raw_tracepoint")
 #: Most bytes of arguments, their closing NULs counted.
 MOST = 8_192
 #: What each CPU's buffer is at least: a power of two that holds the largest record.
-SMALLEST = 16_384
+SMALLEST = 32_768
 #: Arguments as os.fsdecode gives them.
 ARGUMENTS: tuple[list[str], ...] = (
     *([], ["plain"], ["two words", " ", "  "], ["new\nline", "\n"], ["tab\t", "\x1b[31mred", "\x7f"]),

@@ -32,7 +32,7 @@ def attached(tool: lab.Tool, hook: str) -> None:
     as_kernel = {"kretprobe": "kprobe"}
     told = {(each["program"][:15], as_kernel.get(each["kind"], each["kind"])) for each in tool.first["hooks"]}
     assert lab.hooked(tool.process.pid) == told
-    kinds = {each["kind"] for each in tool.first["hooks"] if "exec" not in each["program"]}
+    kinds = {each["kind"] for each in tool.first["hooks"] if each["program"].startswith(("open", "count"))}
     may_be = {
         "fentry": [{"fentry"}, {"fexit"}, {"fentry", "fexit"}],
         "kprobe": [{"kprobe"}, {"kprobe", "raw_tracepoint"}],

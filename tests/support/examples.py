@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ebpflab.records import ExecEvent, OpenEvent
+from ebpflab.records import ExecEvent, ExitEvent, OpenEvent
 
 OPEN = OpenEvent(
     time=1_700_000_000_000_000_000,
@@ -35,11 +35,38 @@ EXEC = ExecEvent(
     pid=4211,
     ns_pid=7,
     ppid=4210,
+    parent_comm="bash",
+    uid=1000,
+    gid=100,
+    loginuid=1000,
+    comm="ls",
+    cgroup=42,
+    filename="/bin/ls",
+    exe="/usr/bin/ls",
+    cwd="/home/user",
+    path_truncated=False,
+    path_fault=None,
+    path_notes=(),
+    argv=("ls", "-l"),
+    argc=2,
+    argv_truncated=False,
+    ret=0,
+    error=None,
+)
+EXIT = ExitEvent(
+    time=1_700_000_000_000_000_000,
+    cpu=1,
+    pid=4211,
+    ns_pid=7,
+    ppid=4210,
     uid=1000,
     gid=100,
     comm="ls",
     cgroup=42,
-    filename="/bin/ls",
-    argv=("ls", "-l"),
-    argv_truncated=False,
+    exit_code=0,
+    signal=None,
+    core=False,
+    duration_ns=2_500_000,
+    exec_duration_ns=2_000_000,
+    exec_time=1_699_999_999_998_000_000,
 )

@@ -15,10 +15,11 @@ from tests.support import examples
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ebpflab import ActivityEvent, ExecEvent, OpenEvent
+    from ebpflab import ActivityEvent, ExecEvent, ExitEvent, OpenEvent
 
 START = 1_700_000_000_000_000_000
 SIZE = (100, 30)
+KILLED, KEEPS_RUNNING = 4, 7
 LIBRARIES = ["/etc/ld.so.cache", "/lib/x86_64-linux-gnu/libc.so.6", "/usr/lib/locale/locale-archive"]
 
 
@@ -30,13 +31,17 @@ def _open(number: int, pid: int, comm: str, path: str, ret: int = 3) -> OpenEven
 
 
 def _exec(number: int, pid: int, comm: str, argv: tuple[str, ...]) -> ExecEvent:
+    return replace(examples.EXEC, time=START + number, pid=pid, ppid=4000, comm=comm, filename=argv[0], argv=argv)
+
+
+def _exit(number: int, pid: int, comm: str, exit_code: int | None, signal: int | None) -> ExitEvent:
     return replace(
-        examples.EXEC, time=START + number, pid=pid, ppid=4000, comm=comm, filename=argv[0], argv=argv
+        examples.EXIT, time=START + number, pid=pid, ppid=4000, comm=comm, exit_code=exit_code, signal=signal
     )
 
 
 def build() -> list[ActivityEvent]:
-    """Make 300 events of a build: 20 compilers with 11 opens and an exec each, and a make."""
+    """Make 300 events of a build: 20 compilers with an exec, 11 opens and an end each, and a make."""
     events: list[ActivityEvent] = []
     for job in range(20):
         pid = 4001 + job
@@ -45,7 +50,11 @@ def build() -> list[ActivityEvent]:
             path = LIBRARIES[number] if number < len(LIBRARIES) else f"/usr/include/header{number}.h"
             missing = number == 2
             events.append(_open(len(events), pid, "cc1", path, -2 if missing else 3))
-        events += [_open(len(events), 4000, "make", f"job{job}.c") for _ in range(3)]
+        # One of them is killed, one does not end.
+        if job != KEEPS_RUNNING:
+            killed = job == KILLED
+            events.append(_exit(len(events), pid, "cc1", None if killed else 0, 9 if killed else None))
+        events += [_open(len(events), 4000, "make", f"job{job}.c") for _ in range(3 if job == KEEPS_RUNNING else 2)]
     return events
 
 

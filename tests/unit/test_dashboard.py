@@ -104,12 +104,24 @@ def test_processes_are_sorted_and_rated() -> None:
         model.feed(event)
     model.rate(2.0)
     make, *compilers = model.processes("opens")
-    assert (make.comm, make.opens, make.execs, make.rate) == ("make", 60, 0, 30.0)
+    assert (make.comm, make.opens, make.execs, make.rate) == ("make", 41, 0, 20.5)
     assert [process.pid for process in compilers] == list(range(4001, 4021))
     assert [process.pid for process in model.processes("pid")] == list(range(4000, 4021))
     assert {process.execs for process in model.processes("execs")[:20]} == {1}
+    assert {process.end for process in compilers} == {"0", "SIGKILL", ""}
+    assert (model.opens, model.execs, model.exits) == (261, 20, 19)
     model.rate(2.0)
     assert {process.rate for process in model.processes("rate")} == {0.0}
+
+
+def test_an_id_that_comes_back_is_another_process() -> None:
+    model, events = Model(), build()
+    first = [event for event in events if event.pid == 4001]
+    for event in [*first, *first[:3]]:
+        model.feed(event)
+    (process,) = model.processes("pid")
+    assert (process.opens, process.execs, process.end) == (2, 1, "")
+    assert model.total == len(first) + 3
 
 
 def test_the_process_that_was_quiet_longest_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

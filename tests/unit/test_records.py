@@ -65,11 +65,14 @@ OPEN = replace(
     device=None,
 )
 EXEC = replace(examples.EXEC, pid=7, argv=("ls", "-l", "caf\udce9"))
+EXIT = replace(examples.EXIT, pid=7, comm="caf\udce9")
 HOOK_VERDICT = HookVerdict("opens", "kprobe", works=True, taken=True, reason=None, fix=None)
 EXAMPLES = [
     OPEN,
     EXEC,
-    replace(EXEC, filename=None, argv=None),
+    replace(EXEC, filename=None, argv=None, argc=None, loginuid=None, exe=None, path_fault="filename and exe"),
+    EXIT,
+    replace(EXIT, exit_code=None, signal=11, core=True, exec_duration_ns=None, exec_time=None),
     HOOK,
     Mode("auto", "skb"),
     Feature("kernel", "tracefs", "no", "it is not mounted", "no tracepoints", "mount it"),
@@ -80,7 +83,8 @@ EXAMPLES = [
     PacketCount(1, 98),
     PidCount(1, "init", 7, 0.5),
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
-    Ledgers(LEDGER, LEDGER),
+    Ledgers(LEDGER, LEDGER, LEDGER),
+    Ledgers(None, LEDGER, LEDGER),
     Summary(LEDGER, 1.5, [PidCount(1, None, 7, 0.0)]),
 ]
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from ebpflab.records import Ledger, PacketCount, PidCount, Reading, Summary
-from ebpflab.views import count, live, xdp
+from ebpflab.records import ExecEvent, ExitEvent, Ledger, OpenEvent, PacketCount, PidCount, Reading, Summary
+from ebpflab.views import activity, count, live, xdp
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
 from ebpflab.views.table import printable, time_of_day
@@ -25,6 +25,7 @@ NO_LEDGER = Ledger(*([0] * 12))
 
 OPEN = replace(examples.OPEN, time=1_700_000_000_123_999_999)
 EXEC = replace(examples.EXEC, time=1_700_000_000_007_000_000)
+EXIT = examples.EXIT
 #: What kernel strings may hold, and how it is shown.
 NAMES = [
     ("[kworker/0:1]", "[kworker/0:1]"),
@@ -188,6 +189,59 @@ def test_lines_of_execs() -> None:
     ]
 
 
+def test_lines_of_execs_and_exits() -> None:
+    events: list[ExecEvent | ExitEvent] = [
+        EXEC,
+        EXIT,
+        replace(EXIT, exit_code=255, exec_duration_ns=None, exec_time=None),
+        replace(EXIT, exit_code=None, signal=9),
+        replace(EXIT, exit_code=None, signal=11, core=True, exec_duration_ns=12_345_678_901),
+        # The first of the real-time signals that is free, which has no name.
+        replace(EXIT, exit_code=None, signal=35),
+    ]
+    assert list(execs.lines(events, exits=True)) == [
+        "KIND      PID     PPID     UID  COMM               RESULT  ARGV",
+        "exec     4211     4210    1000  ls                         ls -l",
+        "exit     4211     4210    1000  ls                      0  after 0.002 s",
+        "exit     4211     4210    1000  ls                    255  after 0.003 s",
+        "exit     4211     4210    1000  ls                SIGKILL  after 0.002 s",
+        "exit     4211     4210    1000  ls                SIGSEGV  after 12.346 s, dumped core",
+        "exit     4211     4210    1000  ls                 SIG 35  after 0.002 s",
+    ]
+
+
+def test_lines_of_execs_that_failed() -> None:
+    failed = replace(EXEC, exe=None, ret=-2, error="ENOENT", filename="/usr/local/bin/ls")
+    events = [
+        failed,
+        replace(failed, filename=None, ret=-14, error="EFAULT"),
+        replace(failed, filename="a\nb", argv=None, ret=-7, error="E2BIG"),
+        # A signal came first: the kernel makes the call again.
+        replace(failed, ret=-513, error="ERESTARTNOINTR"),
+    ]
+    assert list(execs.lines(events, failed=True)) == [
+        "    PID     PPID     UID  COMM               RESULT  FILE",
+        "   4211     4210    1000  ls                 ENOENT  /usr/local/bin/ls: ls -l",
+        "   4211     4210    1000  ls                 EFAULT  (not readable): ls -l",
+        "   4211     4210    1000  ls                  E2BIG  a\\nb: (not readable)",
+        "   4211     4210    1000  ls                RESTART  /usr/local/bin/ls: ls -l",
+    ]
+    header, first, second = execs.lines([failed, replace(EXIT, exit_code=1)], failed=True, exits=True)
+    assert header == "KIND      PID     PPID     UID  COMM               RESULT  FILE"
+    assert (first[:4], second[:4]) == ("exec", "exit")
+    assert first.endswith("  ENOENT  /usr/local/bin/ls: ls -l")
+    assert second.endswith("  1  after 0.002 s")
+
+
+def test_lines_of_all_kinds() -> None:
+    assert list(activity.lines([OPEN, EXEC, EXIT])) == [
+        "KIND      PID  COMM               RESULT  PATH OR ARGV",
+        "open     4211  python                  3  /etc/passwd",
+        "exec     4211  ls                         ls -l",
+        "exit     4211  ls                      0  after 0.002 s",
+    ]
+
+
 def test_time_of_day_is_local(zone: str) -> None:
     clock = {"UTC": "22:13:20", "Asia/Kathmandu": "03:58:20"}[zone]
     assert time_of_day(OPEN.time) == f"{clock}.123"
@@ -232,8 +286,9 @@ def test_lines_come_as_events_do() -> None:
 
 @pytest.mark.parametrize("timestamp", [False, True])
 def test_headers_of_events_stay_under_80_columns(timestamp: bool) -> None:
-    for (header,) in (opens.lines([], timestamp=timestamp), execs.lines([], timestamp=timestamp)):
-        assert len(header) < 80 - 10
+    all_columns = execs.lines([], timestamp=timestamp, failed=True, exits=True)
+    for (header,) in (opens.lines([], timestamp=timestamp), execs.lines([], timestamp=timestamp), all_columns):
+        assert len(header) < 80
 
 
 def test_without_a_terminal_texts_follow_each_other(capsys: pytest.CaptureFixture[str]) -> None:

@@ -42,11 +42,13 @@ pub enum Kind {
     Open = 0,
     /// [`crate::exec::Exec`]
     Exec = 1,
+    /// [`crate::exit::Exit`]
+    Exit = 2,
 }
 
 impl Kind {
     /// All kinds with their names.
-    pub const ALL: [(Self, &'static str); 2] = [(Self::Open, "open"), (Self::Exec, "exec")];
+    pub const ALL: [(Self, &'static str); 3] = [(Self::Open, "open"), (Self::Exec, "exec"), (Self::Exit, "exit")];
 }
 
 const _: () = assert!(size_of::<Header>() == 64);
@@ -65,8 +67,13 @@ impl Header {
 
     /// The name without its padding.
     pub fn comm(&self) -> &[u8] {
-        self.comm.split(|byte| *byte == 0).next().unwrap_or_default()
+        unpadded(&self.comm)
     }
+}
+
+/// A task's name without its padding.
+pub fn unpadded(comm: &[u8; COMM_LEN]) -> &[u8] {
+    comm.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 /// The fixed part of a record and the bytes after it; `None` for a record that is too short.

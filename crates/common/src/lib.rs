@@ -5,6 +5,7 @@
 pub mod count;
 pub mod event;
 pub mod exec;
+pub mod exit;
 pub mod filter;
 pub mod ledger;
 pub mod open;

@@ -1,8 +1,9 @@
-//! Opened files and executed programs, as one stream through one ring buffer.
+//! Opened files, executed programs and processes that end, as one stream through one ring buffer.
 #![no_std]
 #![no_main]
 
 mod execs;
+mod exits;
 mod filter;
 mod opens;
 mod paths;

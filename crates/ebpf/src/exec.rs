@@ -1,9 +1,13 @@
-//! Executed programs, through a perf buffer for each CPU.
+//! Executed programs and processes that end, through a perf buffer for each CPU.
 #![no_std]
 #![no_main]
 
 mod execs;
+mod exits;
 mod filter;
+mod paths;
+mod sys_enter;
+mod sys_exit;
 
 use aya_ebpf::{
     EbpfContext, bindings::BPF_F_CURRENT_CPU, btf_maps::PerfEventByteArray, helpers::generated::bpf_perf_event_output,

@@ -35,6 +35,13 @@ pub fn task() -> *const u8 {
     unsafe { bpf_get_current_task() as *const u8 }
 }
 
+/// The parent of the current task: process id, and name of its first thread.
+#[inline(always)]
+pub fn parent() -> Option<(u32, [u8; COMM_LEN])> {
+    let parent: *const u8 = read(task(), kernel::task_struct_real_parent())?;
+    Some((read(parent, kernel::task_struct_tgid())?, read(parent, kernel::task_struct_comm())?))
+}
+
 /// Process id of the current task in its own PID namespace; `pid` is that in the initial one.
 #[inline(always)]
 pub fn ns_pid(pid: u32) -> u32 {

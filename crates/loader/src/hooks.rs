@@ -88,12 +88,12 @@ pub const ENTRIES: [&str; 4] = ["sys_enter_open", "sys_enter_creat", "sys_enter_
 pub const EXITS: [&str; 4] = ["sys_exit_open", "sys_exit_creat", "sys_exit_openat", "sys_exit_openat2"];
 
 /// One program on those of the tracepoints of system calls that this architecture has (arm64 has no open, no creat).
-pub fn on_each(program: &'static str, names: [&'static str; 4]) -> Vec<(&'static str, Target)> {
+pub fn on_each<const N: usize>(program: &'static str, names: [&'static str; N]) -> Vec<(&'static str, Target)> {
     each(names.map(|name| (program, name)))
 }
 
 /// Programs on those of the tracepoints of system calls that this architecture has.
-pub fn each(pairs: [(&'static str, &'static str); 4]) -> Vec<(&'static str, Target)> {
+pub fn each<const N: usize>(pairs: [(&'static str, &'static str); N]) -> Vec<(&'static str, Target)> {
     pairs
         .into_iter()
         .filter(|(_, name)| tracefs::event_dir("syscalls", name).is_some())

@@ -14,7 +14,7 @@ record! {
         pub command: String,
         /// The programs and where they are attached.
         pub hooks: Vec<Hook>,
-        /// What these hooks cannot see: `compat` (32-bit callers), `io_uring`, `invalid_how` (openat2 calls refused for a bad struct open_how).
+        /// What these hooks cannot see: `compat` (32-bit callers), `io_uring`, `kernel` (programs that the kernel starts by itself), `invalid_how` (openat2 calls refused for a bad struct open_how).
         pub blind_to: Vec<String>,
         /// Size of the event buffer in bytes; null for tools that count.
         pub buffer: Option<u64>,
@@ -80,20 +80,70 @@ record! {
         pub duration_s: f64,
         /// Tools that count only: the totals, as in their readings.
         pub counts: Optional<Counts>,
-        /// The dashboard only: the ledger of each kind of events; `ledger` is their sum.
+        /// Tools with several kinds of events only (the dashboard, `exec --exits`): the ledger of each kind; `ledger` is their sum.
         pub ledgers: Optional<Ledgers>,
     }
 
     /// The ledgers of a tool with several kinds of events.
     pub struct Ledgers {
-        /// Of opened files.
-        pub open: Ledger,
+        /// Of opened files; the dashboard only.
+        pub open: Optional<Ledger>,
         /// Of executed programs.
         pub exec: Ledger,
+        /// Of processes that ended.
+        pub exit: Ledger,
     }
 
-    /// A program that is about to run.
+    /// A program that is about to run; or, with `exec -x`, a call of execve or execveat that failed, when it returned.
     pub struct ExecEvent = "exec" {
+        /// When: nanoseconds since the epoch.
+        pub time: u64,
+        /// CPU it happened on.
+        pub cpu: u32,
+        /// Process id, in the initial PID namespace.
+        pub pid: u32,
+        /// Process id in the PID namespace of the process itself (its container).
+        pub ns_pid: u32,
+        /// The parent's process id, in the initial PID namespace.
+        pub ppid: u32,
+        /// Name of the parent: of its first thread.
+        pub parent_comm: Text,
+        /// Real user id, in the initial user namespace.
+        pub uid: u32,
+        /// Real group id, in the initial user namespace.
+        pub gid: u32,
+        /// Id of the user who logged in, whoever the process has become since (loginuid, audit(8)); null where nobody did, and on kernels that do not tell.
+        pub loginuid: Option<u32>,
+        /// Name of the process from now on; of a call that failed, of the thread that made it.
+        pub comm: Text,
+        /// Id of the cgroup in the v2 hierarchy.
+        pub cgroup: u64,
+        /// The file as it was given (for execveat the kernel puts `/dev/fd/N/` before it, unless the call failed); null where it could not be read.
+        pub filename: Option<Text>,
+        /// The file that runs, for a script that is its interpreter: the names from the file itself up to the root of the process (its chroot, its container), so that links, mounts and `..` are gone. Without a `/` in front for what is not below that root. Null for a call that failed, and where `path_fault` says so.
+        pub exe: Option<Text>,
+        /// The working directory, in the same way: where a relative `filename` starts from.
+        pub cwd: Option<Text>,
+        /// `filename` has more than 4,095 bytes, and these are its first; or `exe` or `cwd` has more than 4,095 bytes, or both together about 780 names, and this is its end, without a `/` in front.
+        pub path_truncated: bool,
+        /// What could not be had: `filename`, `exe`, `cwd`, `filename and exe` and so on, `filename, exe and cwd`; null where nothing is missing.
+        pub path_fault: Option<&'static str>,
+        /// What is special: `unlinked` (the executable has no name, any more or ever: it was removed, or is a memfd), `outside_root` (it is not below the root of the process), `cwd_unlinked` (the working directory was removed), `cwd_outside_root`.
+        pub path_notes: Words,
+        /// All arguments, the program's own name first; null where they could not be read.
+        pub argv: Option<Texts>,
+        /// How many arguments there are, those included that `argv` lacks; null where that could not be read, and for a call that failed where `argv` is cut.
+        pub argc: Option<u32>,
+        /// The arguments have more than 8,192 bytes (for a call that failed: or there are more than 128), and these are the first, the last of them cut.
+        pub argv_truncated: bool,
+        /// 0, or the negative errno of a call that failed.
+        pub ret: i32,
+        /// Name of the errno, `ENOENT` and so on; null for a program that runs.
+        pub error: ErrorName,
+    }
+
+    /// A process that ended: its last thread did. Also one that never executed a program.
+    pub struct ExitEvent = "exit" {
         /// When: nanoseconds since the epoch.
         pub time: u64,
         /// CPU it happened on.
@@ -108,16 +158,22 @@ record! {
         pub uid: u32,
         /// Real group id, in the initial user namespace.
         pub gid: u32,
-        /// Name of the process from now on.
+        /// Name of the thread that ended last.
         pub comm: Text,
         /// Id of the cgroup in the v2 hierarchy.
         pub cgroup: u64,
-        /// The file as it was given; null where it could not be read.
-        pub filename: Option<Text>,
-        /// All arguments, the program's own name first; null where they could not be read.
-        pub argv: Option<Texts>,
-        /// The arguments have more than 8,192 bytes, and these are the first, the last of them cut.
-        pub argv_truncated: bool,
+        /// What it exited with, 0 to 255; null if a signal killed it.
+        pub exit_code: Option<u32>,
+        /// Number of the signal that killed it; null if it exited by itself.
+        pub signal: Option<u32>,
+        /// Whether the signal made it dump its memory.
+        pub core: bool,
+        /// From the start of the process (its fork), in nanoseconds.
+        pub duration_ns: u64,
+        /// From the last time that it executed a program, in nanoseconds; null where `exec_time` is.
+        pub exec_duration_ns: Option<u64>,
+        /// When it last executed a program: the `time` of that event. Null if it never did, or not since this tool was attached, and where 32,768 other processes were remembered.
+        pub exec_time: Option<u64>,
     }
 
     /// A call of open, creat, openat or openat2, when it returned.
@@ -275,6 +331,7 @@ record! {
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
     &ExecEvent::SCHEMA,
+    &ExitEvent::SCHEMA,
     &Feature::SCHEMA,
     &OpenEvent::SCHEMA,
     &PacketReading::SCHEMA,
@@ -337,6 +394,8 @@ impl Ledger {
 pub enum Event {
     /// Of `exec`.
     Exec(ExecEvent),
+    /// Of `exec` that was asked for exits.
+    Exit(ExitEvent),
     /// Of `open`.
     Open(OpenEvent),
 }
@@ -346,7 +405,17 @@ impl Event {
     pub fn kind(&self) -> Kind {
         match self {
             Self::Exec(_) => Kind::Exec,
+            Self::Exit(_) => Kind::Exit,
             Self::Open(_) => Kind::Open,
+        }
+    }
+
+    /// When it happened: nanoseconds since the epoch.
+    pub fn time(&self) -> u64 {
+        match self {
+            Self::Exec(event) => event.time,
+            Self::Exit(event) => event.time,
+            Self::Open(event) => event.time,
         }
     }
 
@@ -354,6 +423,7 @@ impl Event {
     pub fn write_json_line(&self, out: &mut Vec<u8>) {
         match self {
             Self::Exec(event) => event.write_json_line(out),
+            Self::Exit(event) => event.write_json_line(out),
             Self::Open(event) => event.write_json_line(out),
         }
     }

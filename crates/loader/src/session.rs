@@ -60,10 +60,8 @@ pub trait Source: Send {
     /// What reading the maps gives.
     fn pending(&self, object: &Object, kind: Kind) -> Result<u64>;
 
-    /// Whether it has several kinds of events, each with a ledger of its own.
-    fn is_mixed(&self) -> bool {
-        false
-    }
+    /// The kinds of events that it has; where there are several each has a ledger of its own.
+    fn kinds(&self) -> &[Kind];
 
     /// Readable while there are events in the buffer, or the buffers.
     fn fds(&self) -> Vec<BorrowedFd<'_>>;
@@ -332,9 +330,12 @@ impl State {
     /// The summary, with what has been shown by now.
     fn summary(&self) -> Option<Summary> {
         let mut summary = self.summary.clone()?;
-        if let Some(Ledgers { open, exec }) = &mut summary.ledgers.0 {
-            open.shown = self.shown[Kind::Open as usize];
+        if let Some(Ledgers { open, exec, exit }) = &mut summary.ledgers.0 {
+            if let Some(open) = &mut open.0 {
+                open.shown = self.shown[Kind::Open as usize];
+            }
             exec.shown = self.shown[Kind::Exec as usize];
+            exit.shown = self.shown[Kind::Exit as usize];
         }
         summary.ledger.shown = self.shown.iter().sum();
         Some(summary)
@@ -356,8 +357,8 @@ impl State {
                 counts = Some(Counts(reading));
             }
             Tool::Source(source) => {
-                for (kind, _) in Kind::ALL {
-                    pending[kind as usize] = source.pending(object, kind)?;
+                for kind in source.kinds() {
+                    pending[*kind as usize] = source.pending(object, *kind)?;
                 }
             }
         }
@@ -367,10 +368,11 @@ impl State {
             // The kernel tells the runs that it skipped by program, not by kind: they stand in the sum.
             Ledger::new(sum, None, pending[slot], self.received[slot], self.shown[slot])
         };
-        let (open, exec) = (of(Kind::Open as usize), of(Kind::Exec as usize));
-        let ledger = Ledger { missed, ..open.plus(&exec) };
-        let is_mixed = matches!(tool, Tool::Source(source) if source.is_mixed());
-        let ledgers = is_mixed.then_some(Ledgers { open, exec });
+        let [open, exec, exit] = [Kind::Open, Kind::Exec, Kind::Exit].map(|kind| of(kind as usize));
+        let ledger = Ledger { missed, ..open.plus(&exec).plus(&exit) };
+        let kinds = if let Tool::Source(source) = tool { source.kinds() } else { &[] };
+        let open = Optional(kinds.contains(&Kind::Open).then_some(open));
+        let ledgers = (kinds.len() > 1).then_some(Ledgers { open, exec, exit });
         Ok(Summary { ledger, duration_s, counts: Optional(counts), ledgers: Optional(ledgers) })
     }
 }

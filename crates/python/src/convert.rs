@@ -105,6 +105,7 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
 /// An event as an object of its class in `ebpflab.records`, whose fields have the order of the native record.
 pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
     static EXEC: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    static EXIT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     /// Calls a class with values of different types (PyO3 makes tuples of up to 12).
     macro_rules! make {
@@ -125,15 +126,44 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
                 exec.pid,
                 exec.ns_pid,
                 exec.ppid,
+                text(&exec.parent_comm),
                 exec.uid,
                 exec.gid,
+                exec.loginuid,
                 text(&exec.comm),
                 exec.cgroup,
                 exec.filename.as_ref().map(text),
+                exec.exe.as_ref().map(text),
+                exec.cwd.as_ref().map(text),
+                exec.path_truncated,
+                exec.path_fault,
+                words(py, &exec.path_notes)?,
                 argv.transpose()?,
+                exec.argc,
                 exec.argv_truncated,
+                exec.ret,
+                exec.error.name(),
             )
         }
+        Event::Exit(exit) => make!(
+            EXIT,
+            "ExitEvent",
+            exit.time,
+            exit.cpu,
+            exit.pid,
+            exit.ns_pid,
+            exit.ppid,
+            exit.uid,
+            exit.gid,
+            text(&exit.comm),
+            exit.cgroup,
+            exit.exit_code,
+            exit.signal,
+            exit.core,
+            exit.duration_ns,
+            exit.exec_duration_ns,
+            exit.exec_time,
+        ),
         Event::Open(open) => make!(
             OPEN,
             "OpenEvent",
@@ -193,7 +223,8 @@ fn text(text: &Text) -> &OsStr {
 
 pub(crate) fn summary<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound<'py, PyDict>> {
     let ledgers = summary.ledgers.0.as_ref().map(|ledgers| -> PyResult<_> {
-        dict!(py, "open" => ledger(py, &ledgers.open)?, "exec" => ledger(py, &ledgers.exec)?)
+        let open = ledgers.open.0.as_ref().map(|open| ledger(py, open)).transpose()?;
+        dict!(py, "open" => open, "exec" => ledger(py, &ledgers.exec)?, "exit" => ledger(py, &ledgers.exit)?)
     });
     dict!(
         py,

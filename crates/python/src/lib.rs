@@ -163,8 +163,15 @@ fn attach_dashboard(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Op
 }
 
 #[pyfunction]
-fn attach_exec(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<u64>) -> PyResult<Session> {
-    let options = EventOptions { only: only.into(), hook: parse_hook(hook)?, buffer };
+fn attach_exec(
+    py: Python<'_>,
+    only: Filter,
+    hook: Option<&str>,
+    buffer: Option<u64>,
+    exits: bool,
+) -> PyResult<Session> {
+    let events = EventOptions { only: only.into(), hook: parse_hook(hook)?, buffer };
+    let options = exec::Options { events, exits };
     py.detach(|| exec::attach(&options)).map(Session).map_err(to_python)
 }
 

@@ -26,7 +26,7 @@ def command(
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
 ) -> None:
-    """Watch opened files and executed programs on a live screen; in a pipe, or with --json, as a plain stream."""
+    """Watch opened files, executed programs and their ends on a live screen; in a pipe, or with --json, as a stream."""
     from ebpflab import views  # noqa: PLC0415  so that --help stays quick
     from ebpflab.tools.dashboard import activity  # noqa: PLC0415
 

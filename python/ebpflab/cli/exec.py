@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Literal
 
 import typer
@@ -15,6 +16,8 @@ def command(
     tid: options.Tid = None,
     uid: options.Uid = None,
     name: options.Name = None,
+    failed: options.Failed = False,
+    exits: Annotated[bool, typer.Option("--exits", help="Show every process that ends too.")] = False,
     hook: Annotated[
         Literal["tracepoint", "raw_tracepoint"] | None,
         typer.Option(help="Take this hook or fail; else the best that the kernel has."),
@@ -27,7 +30,7 @@ def command(
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
 ) -> None:
-    """Show every executed program with all its arguments."""
+    """Show every executed program with all its arguments, and with --exits how and when it ends."""
     from ebpflab import views  # noqa: PLC0415  so that --help stays quick
     from ebpflab.tools.exec import execs  # noqa: PLC0415
 
@@ -37,9 +40,11 @@ def command(
             tid=tid,
             uid=None if uid is None else int(uid),
             name=name,
+            failed=failed,
+            exits=exits,
             hook=hook,
             buffer=buffer,
         ),
-        events(views.exec.lines, duration, limit, timestamp=timestamp),
+        events(partial(views.exec.lines, failed=failed, exits=exits), duration, limit, timestamp=timestamp),
         Options(json, verbose, fail_on_loss),
     )

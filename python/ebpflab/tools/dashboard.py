@@ -1,18 +1,18 @@
-"""Opened files and executed programs, as one stream."""
+"""Opened files, executed programs and processes that end, as one stream."""
 
 from __future__ import annotations
 
 from ebpflab import _ebpflab
-from ebpflab.records import ExecEvent, OpenEvent
+from ebpflab.records import ExecEvent, ExitEvent, OpenEvent
 from ebpflab.session import EventSession
 from ebpflab.tools.only import only
 
 #: One of the stream's events.
-ActivityEvent = OpenEvent | ExecEvent
+ActivityEvent = OpenEvent | ExecEvent | ExitEvent
 
 
 class Activity(EventSession[ActivityEvent]):
-    """Opened files and executed programs, in the order in which the kernel wrote them."""
+    """Opened files, executed programs and processes that end, in the order in which the kernel wrote them."""
 
 
 def activity(
@@ -25,7 +25,7 @@ def activity(
     hook: str | None = None,
     buffer: int | None = None,
 ) -> Activity:
-    """Trace opened files and executed programs together, through one ring buffer.
+    """Trace opened files, executed programs and processes that end together, through one ring buffer.
 
     `pid`, `tid`, `uid` and `name` (of the thread, at most 15 bytes) keep only what meets them, `not_pid` leaves one
     process out; they filter in the kernel. `hook` forces the hook for opens: `fentry`, `kprobe`, `kretprobe`,

@@ -1,4 +1,4 @@
-"""The dashboard: a live screen over any iterator of opens and execs."""
+"""The dashboard: a live screen over any iterator of opens, execs and exits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widgets import DataTable, Footer, Input, Sparkline, Static
 
-from ebpflab.records import OpenEvent
-from ebpflab.views.activity import COLUMNS, ActivityEvent, what
+from ebpflab.records import ExecEvent, OpenEvent
+from ebpflab.views.activity import COLUMNS, ActivityEvent, outcome, what
 from ebpflab.views.table import header, line, printable
 
 if TYPE_CHECKING:
@@ -42,13 +42,15 @@ class Process:
     opens: int = 0
     execs: int = 0
     last: str = ""
+    #: Its status or the signal that killed it, once it has ended.
+    end: str = ""
     rate: float = 0.0
     counted: int = 0
 
     @property
     def events(self) -> int:
-        """Opens and execs."""
-        return self.opens + self.execs
+        """Opens, execs, and its end."""
+        return self.opens + self.execs + bool(self.end)
 
 
 #: What the table of processes can be sorted by.
@@ -70,18 +72,22 @@ class Model:
         self._recent: deque[tuple[int, ActivityEvent]] = deque(maxlen=KEPT)
         self.opens = 0
         self.execs = 0
+        self.exits = 0
         #: Only events that contain this text are kept for the stream.
         self.wanted = ""
 
     @property
     def total(self) -> int:
         """Events so far."""
-        return self.opens + self.execs
+        return self.opens + self.execs + self.exits
 
     def feed(self, event: ActivityEvent) -> None:
         """Take an event in."""
         with self._lock:
-            process = self._processes.pop(event.pid, None) or Process(event.pid, event.comm)
+            process = self._processes.pop(event.pid, None)
+            if process is None or process.end:
+                # Or another one of the same id.
+                process = Process(event.pid, event.comm)
             # Back in at the end: the dict's order is that of the last activity.
             self._processes[event.pid] = process
             if len(self._processes) > PROCESSES:
@@ -91,9 +97,12 @@ class Model:
                 self.opens += 1
                 process.opens += 1
                 process.last = event.path or process.last
-            else:
+            elif isinstance(event, ExecEvent):
                 self.execs += 1
                 process.execs += 1
+            else:
+                self.exits += 1
+                process.end = outcome(event)
             # Here and not when it is drawn: by then the many may have pushed out the few that somebody looks for.
             if self._is_wanted(event):
                 self._recent.append((self.total, event))
@@ -175,8 +184,8 @@ class Dashboard(App[None]):
         self._ticked_at = clock()
         self._last_number = 0
         self._lines: deque[str] = deque(maxlen=KEPT)
-        self._rates = {"opens": deque([0.0] * HISTORY, HISTORY), "execs": deque([0.0] * HISTORY, HISTORY)}
-        self._counted = {"opens": 0, "execs": 0}
+        self._rates = {kind: deque([0.0] * HISTORY, HISTORY) for kind in ("opens", "execs", "exits")}
+        self._counted = dict.fromkeys(self._rates, 0)
 
     def compose(self) -> ComposeResult:
         """Lay the screen out."""
@@ -186,7 +195,7 @@ class Dashboard(App[None]):
                 yield Static(id=f"{kind}-label", classes="rate")
                 yield Sparkline(id=kind, classes="rate")
         table: DataTable[str | Text] = DataTable(id="processes", cursor_type="none")
-        table.add_columns("PID", "COMM", "OPENS", "EXECS", "EVENTS/S", "LAST FILE")
+        table.add_columns("PID", "COMM", "OPENS", "EXECS", "EVENTS/S", "ENDED", "LAST FILE")
         yield table
         yield Static(id="stream")
         yield Input(placeholder="show only what contains this text; Enter or Escape", id="filter")
@@ -235,7 +244,8 @@ class Dashboard(App[None]):
         table.clear()
         for row in rows[: max(table.size.height - 1, 1)]:
             names = (Text(printable(row.comm)), Text(printable(row.last)))
-            table.add_row(str(row.pid), names[0], str(row.opens), str(row.execs), f"{row.rate:.0f}", names[1])
+            counts = (str(row.opens), str(row.execs), f"{row.rate:.0f}")
+            table.add_row(str(row.pid), names[0], *counts, row.end, names[1])
 
     def _draw_stream(self) -> None:
         stream = self.query_one("#stream", Static)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ebpflab.records import OpenEvent
+from ebpflab.records import ExecEvent, OpenEvent
 from ebpflab.views.table import Column, header, line, printable, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 
-def result(event: OpenEvent) -> str:
-    """Name the errno, or show the file descriptor."""
+def result(event: OpenEvent | ExecEvent) -> str:
+    """Name the errno, or show what was returned."""
     if event.error is None:
         return str(event.ret)
     # A signal came first; the kernel makes the call again, or ends it with EINTR.

@@ -1,4 +1,4 @@
-//! `dashboard`: opened files and executed programs, as one stream.
+//! `dashboard`: opened files, executed programs and processes that end, as one stream.
 
 use ebpflab_common::event::{self, Header, Kind};
 
@@ -18,11 +18,11 @@ const BUFFER: u64 = 4 << 20;
 pub(super) fn needs() -> Needs {
     Needs {
         tool: "dashboard",
-        operation: "tracing opens and execs",
+        operation: "tracing opens, execs and exits",
         capabilities: privilege::TRACING,
         object: objects::DASHBOARD,
         prepare: || open_object(&EventOptions::default()).map(drop),
-        ways: vec![("opens", open::ways()), ("execs", exec::ways())],
+        ways: vec![("opens", open::ways()), ("execs", exec::ways(false, true))],
     }
 }
 
@@ -33,8 +33,8 @@ pub(super) fn needs() -> Needs {
 pub fn attach(options: &EventOptions) -> Result<Session> {
     let (mut object, buffer) = open_object(options)?;
     let opens = hooks::attach(&mut object, "dashboard", &open::ways(), options.hook)?;
-    let hooked = opens.and(hooks::attach(&mut object, "dashboard", &exec::ways(), None)?);
-    let activity = RingSource::new(&mut object, event, true)?;
+    let hooked = opens.and(hooks::attach(&mut object, "dashboard", &exec::ways(false, true), None)?);
+    let activity = RingSource::new(&mut object, event, &[Kind::Open, Kind::Exec, Kind::Exit])?;
     let attached = Attached {
         command: "dashboard".to_owned(),
         hooks: hooked.hooks,
@@ -52,7 +52,7 @@ fn open_object(options: &EventOptions) -> Result<(Object, u32)> {
     needs().check_privileges()?;
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), open::LARGEST.max(exec::LARGEST))?;
     let opener = Opener::new(objects::DASHBOARD).global("FILTER", filter).max_entries("EVENTS", buffer);
-    Ok((exec::with_offsets(open::with_offsets(opener)).open()?, buffer))
+    Ok((exec::prepared(opener, false, true).open()?, buffer))
 }
 
 fn event(record: &[u8], clock_offset: u64) -> Option<Event> {
@@ -61,5 +61,6 @@ fn event(record: &[u8], clock_offset: u64) -> Option<Event> {
     match kind {
         Kind::Open => open::event(record, clock_offset).map(Event::Open),
         Kind::Exec => exec::event(record, clock_offset).map(Event::Exec),
+        Kind::Exit => exec::exit_event(record, clock_offset).map(Event::Exit),
     }
 }

@@ -1,19 +1,21 @@
-//! `exec`: every executed program.
+//! `exec`: every executed program, and every process that ends.
 
 use std::os::fd::BorrowedFd;
 
 use ebpflab_common::{
-    event::{self, Header},
-    exec::{ARGS_LEN, Exec, FILENAME_LEN, arguments},
+    event::{self, Header, unpadded},
+    exec::{ARGS_LEN, Exec, ExecCall, FILENAME_LEN, PATH_LEN, arguments},
+    exit::Exit,
 };
 
-use super::{EventOptions, Needs, buffer_size, clock_offset, kernel_release};
+use super::{EventOptions, Needs, buffer_size, clock_offset, kernel_release, open::with_offsets};
 use crate::{
     bpf::{Object, Opener, Perf, Target},
     error::Result,
     hooks::{self, Kind, Way},
+    names::{ErrorName, Words},
     objects, privilege,
-    records::{Attached, Event, ExecEvent},
+    records::{Attached, Event, ExecEvent, ExitEvent},
     schema::{Optional, Text, Texts},
     session::{Session, Source, Tool},
     tracefs,
@@ -23,7 +25,16 @@ use crate::{
 const BUFFER: u64 = 256 << 10;
 
 /// Bytes of the largest record.
-pub(super) const LARGEST: usize = size_of::<Exec>() + FILENAME_LEN + ARGS_LEN;
+pub(super) const LARGEST: usize = size_of::<Exec>() + FILENAME_LEN + ARGS_LEN + 2 * PATH_LEN;
+
+/// What to trace.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What every tool that has events is asked for.
+    pub events: EventOptions,
+    /// The ends of processes too.
+    pub exits: bool,
+}
 
 pub(super) fn needs() -> Needs {
     Needs {
@@ -31,8 +42,8 @@ pub(super) fn needs() -> Needs {
         operation: "tracing execs",
         capabilities: privilege::TRACING,
         object: objects::EXEC,
-        prepare: || open(&EventOptions::default()).map(drop),
-        ways: vec![("execs", ways())],
+        prepare: || open(&Options::default()).map(drop),
+        ways: vec![("execs", ways(false, false))],
     }
 }
 
@@ -40,9 +51,10 @@ pub(super) fn needs() -> Needs {
 ///
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
-pub fn attach(options: &EventOptions) -> Result<Session> {
+pub fn attach(options: &Options) -> Result<Session> {
     let (mut object, perf, buffer) = open(options)?;
-    let hooked = hooks::attach(&mut object, "exec", &ways(), options.hook)?;
+    let ways = ways(options.events.only.failed, options.exits);
+    let hooked = hooks::attach(&mut object, "exec", &ways, options.events.hook)?;
     let attached = Attached {
         command: "exec".to_owned(),
         hooks: hooked.hooks,
@@ -51,52 +63,80 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
         kernel: kernel_release(),
         mode: Optional(None),
     };
-    let execs = Execs { perf, clock_offset: clock_offset()? };
+    let kinds: &[_] = if options.exits { &[event::Kind::Exec, event::Kind::Exit] } else { &[event::Kind::Exec] };
+    let execs = Execs { perf, clock_offset: clock_offset()?, kinds };
     Session::start(object, Tool::Source(Box::new(execs)), attached)
 }
 
 /// The object with its maps, its buffers, and the size of each.
-fn open(options: &EventOptions) -> Result<(Object, Perf, u32)> {
-    let filter = options.only.filter()?;
+fn open(options: &Options) -> Result<(Object, Perf, u32)> {
+    let filter = options.events.only.filter()?;
     needs().check_privileges()?;
-    let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), LARGEST)?;
-    let mut object = with_offsets(Opener::new(objects::EXEC).global("FILTER", filter)).open()?;
+    let buffer = buffer_size(options.events.buffer.unwrap_or(BUFFER), LARGEST)?;
+    let opener = Opener::new(objects::EXEC).global("FILTER", filter);
+    let mut object = prepared(opener, options.events.only.failed, options.exits).open()?;
     let perf = object.take_perf("EVENTS", buffer as usize)?;
     Ok((object, perf, buffer))
 }
 
-/// Tells the programs what tracefs says about the record. Where it says nothing the tracepoint cannot be attached
-/// either.
-pub(super) fn with_offsets(opener: Opener<'_>) -> Opener<'_> {
-    match tracefs::field_offset("sched", "sched_process_exec", "filename") {
-        Ok(offset) => opener.global("FILENAME", offset),
-        Err(_) => opener,
+/// Tells the programs whether exits are asked for, and what tracefs says about the records. Where it says nothing the
+/// tracepoints cannot be attached either. Maps that only failed calls or exits need are not made large for nothing.
+pub(super) fn prepared(opener: Opener<'_>, failed: bool, exits: bool) -> Opener<'_> {
+    let mut opener = with_offsets(opener).global("EXITS", u32::from(exits));
+    if !failed {
+        opener = opener.max_entries("EXEC_CALLS", 1);
     }
+    if !exits {
+        opener = opener.max_entries("EXEC_TIMES", 1).max_entries("ENDED", 1);
+    }
+    for (global, field) in [("FILENAME", "filename"), ("OLD_PID", "old_pid")] {
+        if let Ok(offset) = tracefs::field_offset("sched", "sched_process_exec", field) {
+            opener = opener.global(global, offset);
+        }
+    }
+    opener
 }
 
-/// The same event with its formatted record, whose attaching needs tracefs, or with its raw arguments.
-pub(super) fn ways() -> Vec<Way> {
-    const NAME: &str = "sched_process_exec";
-    vec![
-        Way {
-            kind: Kind::Tracepoint,
-            programs: vec![("exec_tp", Target::Tracepoint("sched".into(), NAME.into()))],
-            tails: Vec::new(),
-            blind_to: &[],
-        },
-        Way {
-            kind: Kind::RawTracepoint,
-            programs: vec![("exec_raw_tp", Target::RawTracepoint(NAME.into()))],
-            tails: Vec::new(),
-            blind_to: &[],
-        },
-    ]
+/// The same events with their formatted records, whose attaching needs tracefs, or with their raw arguments. Calls that
+/// fail are seen at entry and return; of those raw tracepoints see more.
+pub(super) fn ways(failed: bool, exits: bool) -> Vec<Way> {
+    const EXEC: &str = "sched_process_exec";
+    const EXIT: &str = "sched_process_exit";
+    let (exec, raw_exec) = (Target::Tracepoint("sched".into(), EXEC.into()), Target::RawTracepoint(EXEC.into()));
+    let mut tracepoint = Way {
+        kind: Kind::Tracepoint,
+        programs: vec![("exec_tp", exec.clone())],
+        tails: vec![("EXEC_ON_TP", "exec_tp_on", exec)],
+        blind_to: &[],
+    };
+    let mut raw_tracepoint = Way {
+        kind: Kind::RawTracepoint,
+        programs: vec![("exec_raw_tp", raw_exec.clone())],
+        tails: vec![("EXEC_ON_RAW_TP", "exec_raw_tp_on", raw_exec)],
+        blind_to: &[],
+    };
+    if exits {
+        tracepoint.programs.push(("exit_tp", Target::Tracepoint("sched".into(), EXIT.into())));
+        raw_tracepoint.programs.push(("exit_raw_tp", Target::RawTracepoint(EXIT.into())));
+    }
+    if !failed {
+        return vec![tracepoint, raw_tracepoint];
+    }
+    let entries = [("exec_tp_enter", "sys_enter_execve"), ("exec_tp_enterat", "sys_enter_execveat")];
+    tracepoint.programs.extend(hooks::each(entries));
+    tracepoint.programs.extend(hooks::on_each("exec_tp_exit", ["sys_exit_execve", "sys_exit_execveat"]));
+    tracepoint.blind_to = &["kernel", "compat"];
+    raw_tracepoint.programs.push(("exec_sys_enter", Target::RawTracepoint("sys_enter".into())));
+    raw_tracepoint.programs.push(("exec_sys_exit", Target::RawTracepoint("sys_exit".into())));
+    raw_tracepoint.blind_to = &["kernel"];
+    vec![raw_tracepoint, tracepoint]
 }
 
 struct Execs {
     perf: Perf,
     /// From the clock of the records to nanoseconds since the epoch.
     clock_offset: u64,
+    kinds: &'static [event::Kind],
 }
 
 impl Source for Execs {
@@ -105,14 +145,21 @@ impl Source for Execs {
     fn drain(&mut self, _most: usize, take: &mut dyn FnMut(Event)) {
         let mut events = Vec::new();
         // A record that is no record is missing from `received`, and the ledger says so.
-        self.perf.drain(|record| events.extend(event(record, self.clock_offset)));
-        events.sort_by_key(|event| event.time);
-        events.into_iter().map(Event::Exec).for_each(take);
+        self.perf.drain(|record| events.extend(any_event(record, self.clock_offset)));
+        events.sort_by_key(Event::time);
+        events.into_iter().for_each(take);
     }
 
-    /// An exec is one event, with nothing to come after it.
-    fn pending(&self, _object: &Object, _kind: event::Kind) -> Result<u64> {
-        Ok(0)
+    /// An exit is one event, with nothing to come after it, and so is an exec, but for calls that may fail.
+    fn pending(&self, object: &Object, kind: event::Kind) -> Result<u64> {
+        match kind {
+            event::Kind::Exec => Ok(object.hash_map::<u32, ExecCall>("EXEC_CALLS")?.len() as u64),
+            _ => Ok(0),
+        }
+    }
+
+    fn kinds(&self) -> &[event::Kind] {
+        self.kinds
     }
 
     fn fds(&self) -> Vec<BorrowedFd<'_>> {
@@ -120,27 +167,103 @@ impl Source for Execs {
     }
 }
 
+fn any_event(record: &[u8], clock_offset: u64) -> Option<Event> {
+    let (header, _) = event::split::<Header>(record)?;
+    match header.kind == event::Kind::Exit as u16 {
+        true => exit_event(record, clock_offset).map(Event::Exit),
+        false => event(record, clock_offset).map(Event::Exec),
+    }
+}
+
 pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<ExecEvent> {
     let (exec, rest) = event::split::<Exec>(record)?;
     let (filename, rest) = rest.split_at_checked(exec.filename_len as usize)?;
-    let args = rest.get(..exec.args_len as usize)?;
+    let (args, rest) = rest.split_at_checked(exec.args_len as usize)?;
+    let (exe, rest) = rest.split_at_checked(exec.exe_len as usize)?;
+    let cwd = rest.get(..exec.cwd_len as usize)?;
     let header = &exec.header;
-    // Which of the two could not be read shows in what is there: a file name is never empty, and there is at least
-    // one argument on all kernels from 5.18 on.
-    let fault = header.has(Header::FAULT);
     Some(ExecEvent {
         time: header.time + clock_offset,
         cpu: header.cpu,
         pid: header.pid,
         ns_pid: header.ns_pid,
         ppid: exec.ppid,
+        parent_comm: Text(unpadded(&exec.parent_comm).to_vec()),
+        uid: header.uid,
+        gid: header.gid,
+        loginuid: Exec::known(exec.loginuid),
+        comm: Text(header.comm().to_vec()),
+        cgroup: header.cgroup,
+        filename: (!header.has(Header::FAULT)).then(|| Text(filename.to_vec())),
+        exe: whole_path(exec.path_marks(Exec::EXE), exe),
+        cwd: whole_path(exec.path_marks(Exec::CWD), cwd),
+        path_truncated: header.has(Exec::FILENAME_TRUNCATED)
+            || [Exec::EXE, Exec::CWD].iter().any(|path| exec.path_marks(*path) & Exec::PATH_TRUNCATED != 0),
+        path_fault: path_fault(&exec),
+        path_notes: path_notes(&exec),
+        argv: (!header.has(Exec::ARGS_FAULT)).then(|| Texts(arguments(args).map(<[u8]>::to_vec).collect())),
+        argc: Exec::known(exec.argc),
+        argv_truncated: header.has(Header::TRUNCATED),
+        ret: exec.ret,
+        error: ErrorName(exec.ret),
+    })
+}
+
+/// A path that a walk led to; there is none where it was not made.
+fn whole_path(marks: u16, path: &[u8]) -> Option<Text> {
+    if marks & Exec::PATH_FAULT != 0 || path.is_empty() {
+        return None;
+    }
+    // It is not the root of the process that such a path begins at.
+    let is_below = marks & (Exec::PATH_TRUNCATED | Exec::PATH_OUTSIDE) == 0;
+    Some(Text(if is_below { path } else { path.strip_prefix(b"/").unwrap_or(path) }.to_vec()))
+}
+
+/// What could not be had.
+fn path_fault(exec: &Exec) -> Option<&'static str> {
+    let lacks = |path| exec.path_marks(path) & Exec::PATH_FAULT != 0;
+    match (exec.header.has(Header::FAULT), lacks(Exec::EXE), lacks(Exec::CWD)) {
+        (false, false, false) => None,
+        (true, false, false) => Some("filename"),
+        (false, true, false) => Some("exe"),
+        (false, false, true) => Some("cwd"),
+        (true, true, false) => Some("filename and exe"),
+        (true, false, true) => Some("filename and cwd"),
+        (false, true, true) => Some("exe and cwd"),
+        (true, true, true) => Some("filename, exe and cwd"),
+    }
+}
+
+fn path_notes(exec: &Exec) -> Words {
+    let notes = |path, note| exec.path_marks(path) & note != 0;
+    Words::of([
+        ("unlinked", notes(Exec::EXE, Exec::PATH_UNLINKED)),
+        ("outside_root", notes(Exec::EXE, Exec::PATH_OUTSIDE)),
+        ("cwd_unlinked", notes(Exec::CWD, Exec::PATH_UNLINKED)),
+        ("cwd_outside_root", notes(Exec::CWD, Exec::PATH_OUTSIDE)),
+    ])
+}
+
+pub(super) fn exit_event(record: &[u8], clock_offset: u64) -> Option<ExitEvent> {
+    let (exit, _) = event::split::<Exit>(record)?;
+    let header = &exit.header;
+    let exec_time = (exit.exec_time != 0).then_some(exit.exec_time);
+    Some(ExitEvent {
+        time: header.time + clock_offset,
+        cpu: header.cpu,
+        pid: header.pid,
+        ns_pid: header.ns_pid,
+        ppid: exit.ppid,
         uid: header.uid,
         gid: header.gid,
         comm: Text(header.comm().to_vec()),
         cgroup: header.cgroup,
-        filename: (!fault || !filename.is_empty()).then(|| Text(filename.to_vec())),
-        argv: (!fault || !args.is_empty()).then(|| Texts(arguments(args).map(<[u8]>::to_vec).collect())),
-        argv_truncated: header.has(Header::TRUNCATED),
+        exit_code: exit.code(),
+        signal: exit.signal(),
+        core: exit.dumped_core(),
+        duration_ns: exit.duration,
+        exec_duration_ns: exec_time.map(|time| header.time.saturating_sub(time)),
+        exec_time: exec_time.map(|time| time + clock_offset),
     })
 }
 
@@ -156,19 +279,67 @@ mod tests {
 
     #[test]
     fn strings_are_told_apart_by_their_lengths() {
-        let exec = Exec { ppid: 7, filename_len: 7, args_len: 6, ..Exec::default() };
-        let event = event(&record(exec, b"/bin/lsls\0-l\0 and padding"), 1_000).expect("a whole record");
+        let parent_comm = *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
+        let lengths = Exec { filename_len: 7, args_len: 6, exe_len: 11, cwd_len: 4, ..Exec::default() };
+        let exec = Exec { ppid: 7, argc: 2, parent_comm, ..lengths };
+        let rest = b"/bin/lsls\0-l\0/usr/bin/ls/tmp and padding";
+        let event = event(&record(exec, rest), 1_000).expect("a whole record");
         assert_eq!(event.filename, Some(Text(b"/bin/ls".to_vec())));
         assert_eq!(event.argv, Some(Texts(vec![b"ls".to_vec(), b"-l".to_vec()])));
-        assert_eq!((event.ppid, event.time, event.argv_truncated), (7, 1_000, false));
+        assert_eq!((event.ppid, event.time, event.argc, event.argv_truncated), (7, 1_000, Some(2), false));
+        assert_eq!(event.parent_comm, Text(b"sh".to_vec()));
+        let texts = [event.exe, event.cwd].map(|path| path.expect("it is there").0);
+        assert_eq!(texts, [b"/usr/bin/ls".to_vec(), b"/tmp".to_vec()]);
+        assert_eq!((event.path_fault, event.path_truncated, event.path_notes), (None, false, Words(vec![])));
+    }
+
+    #[test]
+    fn paths_say_what_is_wrong_with_them() {
+        let mut exec = Exec { exe_len: 4, cwd_len: 4, ..Exec::default() };
+        let told = |exec: Exec| {
+            let event = event(&record(exec, b"/exe/cwd"), 0).expect("whole");
+            (event.exe, event.cwd, event.path_fault, event.path_truncated, event.path_notes.0)
+        };
+        let text = |text: &[u8]| Some(Text(text.to_vec()));
+        exec.header.marks = (Exec::PATH_UNLINKED | Exec::PATH_OUTSIDE) << Exec::EXE | Exec::PATH_TRUNCATED << Exec::CWD;
+        assert_eq!(told(exec), (text(b"exe"), text(b"cwd"), None, true, vec!["unlinked", "outside_root"]));
+        exec.header.marks = Exec::PATH_FAULT << Exec::EXE | Exec::PATH_UNLINKED << Exec::CWD;
+        assert_eq!(told(exec), (None, text(b"/cwd"), Some("exe"), false, vec!["cwd_unlinked"]));
+        exec.header.marks = Header::FAULT | Exec::PATH_FAULT << Exec::CWD | Exec::PATH_OUTSIDE << Exec::CWD;
+        assert_eq!(told(exec), (text(b"/exe"), None, Some("filename and cwd"), false, vec!["cwd_outside_root"]));
+    }
+
+    #[test]
+    fn an_exit_tells_what_it_knows_of_the_exec() {
+        let header = Header { time: 70, kind: event::Kind::Exit as u16, ..Header::default() };
+        let exit = Exit { header, duration: 60, exec_time: 20, ppid: 7, status: 3 << 8 };
+        let parse = |exit: Exit| {
+            // SAFETY: plain integers.
+            let bytes = unsafe { std::slice::from_raw_parts((&raw const exit).cast::<u8>(), size_of::<Exit>()) };
+            match any_event(bytes, 1_000) {
+                Some(Event::Exit(event)) => event,
+                other => panic!("{other:?} is no exit"),
+            }
+        };
+        let event = parse(exit);
+        assert_eq!((event.time, event.exec_time, event.exec_duration_ns), (1_070, Some(1_020), Some(50)));
+        assert_eq!((event.exit_code, event.signal, event.core, event.ppid), (Some(3), None, false, 7));
+        let killed = parse(Exit { exec_time: 0, status: 0x80 | libc::SIGSEGV, ..exit });
+        assert_eq!((killed.exit_code, killed.signal, killed.core), (None, Some(libc::SIGSEGV as u32), true));
+        assert_eq!((killed.exec_time, killed.exec_duration_ns, killed.duration_ns), (None, None, 60));
     }
 
     #[test]
     fn what_could_not_be_read_is_none() {
         let mut exec = Exec { filename_len: 7, ..Exec::default() };
-        assert_eq!(event(&record(exec, b"/bin/ls"), 0).expect("whole").argv, Some(Texts(vec![])));
+        let whole = event(&record(exec, b"/bin/ls"), 0).expect("whole");
+        assert_eq!((whole.argv, whole.argc, whole.loginuid), (Some(Texts(vec![])), Some(0), Some(0)));
+        exec.header.marks = Exec::ARGS_FAULT;
+        (exec.argc, exec.loginuid) = (Exec::UNKNOWN, Exec::UNKNOWN);
+        let lacking = event(&record(exec, b"/bin/ls"), 0).expect("whole");
+        assert_eq!((lacking.argv, lacking.argc, lacking.loginuid), (None, None, None));
+        assert_eq!(lacking.filename, Some(Text(b"/bin/ls".to_vec())));
         exec.header.marks = Header::FAULT;
-        let event = event(&record(exec, b"/bin/ls"), 0).expect("whole");
-        assert_eq!((event.argv, event.filename), (None, Some(Text(b"/bin/ls".to_vec()))));
+        assert_eq!(event(&record(exec, b"/bin/ls"), 0).expect("whole").filename, None);
     }
 }

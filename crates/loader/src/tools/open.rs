@@ -42,7 +42,8 @@ pub(super) fn needs() -> Needs {
 pub fn attach(options: &EventOptions) -> Result<Session> {
     let (mut object, buffer) = open(options)?;
     let hooked = hooks::attach(&mut object, "open", &ways(), options.hook)?;
-    let opens = RingSource::new(&mut object, |record, offset| event(record, offset).map(Event::Open), false)?;
+    let opens =
+        RingSource::new(&mut object, |record, offset| event(record, offset).map(Event::Open), &[event::Kind::Open])?;
     let attached = Attached {
         command: "open".to_owned(),
         hooks: hooked.hooks,

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use ebpflab_common::{event::Kind, open::Call};
+use ebpflab_common::{event::Kind, exec::ExecCall, open::Call};
 
 use super::clock_offset;
 use crate::{
@@ -19,13 +19,13 @@ pub(super) struct RingSource {
     ring: Ring,
     clock_offset: u64,
     parse: Parse,
-    is_mixed: bool,
+    kinds: &'static [Kind],
 }
 
 impl RingSource {
     /// Takes the buffer of an object.
-    pub(super) fn new(object: &mut Object, parse: Parse, is_mixed: bool) -> Result<Self> {
-        Ok(Self { ring: object.take_ring("EVENTS")?, clock_offset: clock_offset()?, parse, is_mixed })
+    pub(super) fn new(object: &mut Object, parse: Parse, kinds: &'static [Kind]) -> Result<Self> {
+        Ok(Self { ring: object.take_ring("EVENTS")?, clock_offset: clock_offset()?, parse, kinds })
     }
 }
 
@@ -44,13 +44,14 @@ impl Source for RingSource {
     fn pending(&self, object: &Object, kind: Kind) -> Result<u64> {
         match kind {
             Kind::Open => Ok(object.hash_map::<u32, Call>("CALLS")?.len() as u64),
-            // An exec is one event, with nothing to come after it.
-            Kind::Exec => Ok(0),
+            Kind::Exec => Ok(object.hash_map::<u32, ExecCall>("EXEC_CALLS")?.len() as u64),
+            // An exit is one event, with nothing to come after it.
+            Kind::Exit => Ok(0),
         }
     }
 
-    fn is_mixed(&self) -> bool {
-        self.is_mixed
+    fn kinds(&self) -> &[Kind] {
+        self.kinds
     }
 
     fn fds(&self) -> Vec<BorrowedFd<'_>> {
