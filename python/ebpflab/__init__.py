@@ -17,6 +17,7 @@ from ebpflab.errors import (
 )
 from ebpflab.records import (
     Attached,
+    Container,
     ExecEvent,
     ExitEvent,
     Feature,
@@ -45,6 +46,7 @@ __all__ = [
     "AttachError",
     "Attached",
     "ClosedError",
+    "Container",
     "CountSession",
     "EbpflabError",
     "EventSession",

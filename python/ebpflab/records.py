@@ -126,12 +126,28 @@ class Ledgers:
 
 
 @dataclass(frozen=True, slots=True)
+class Container:
+    """A container, known by the path of its cgroup.
+
+    `id` has 64 hexadecimal digits; `runtime` is `docker`, `podman`, `containerd` or `cri-o`. `name` is what Docker or
+    Podman call it; None as long as they have not told.
+    """
+
+    id: str
+    runtime: str
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class ExecEvent:
     """A program that is about to run; or, with `execs(failed=True)`, a call that failed to execute one.
 
     `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that
     of the process's own PID namespace (its container). `parent_comm` is the name of the parent, `comm` that of the
     process from now on. `loginuid` is the user who logged in (audit(8)); None where nobody did.
+
+    `cgroup` is the id of the cgroup, `cgroup_path` where it is in its hierarchy, None where that is not known, and
+    `container` the container that it is of, if any.
 
     `filename` is as given; `exe` is the file that runs (for a script its interpreter), and `cwd` the working
     directory, both from the root of the process, by the names from the file itself up. `path_fault` says what of these
@@ -157,6 +173,8 @@ class ExecEvent:
     loginuid: int | None
     comm: str
     cgroup: int
+    cgroup_path: str | None
+    container: Container | None
     filename: str | None
     exe: str | None
     cwd: str | None
@@ -181,6 +199,9 @@ class ExitEvent:
     `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that
     of the process's own PID namespace (its container). `comm` is the name of the thread that ended last.
 
+    `cgroup` is the id of the cgroup, `cgroup_path` where it is in its hierarchy, None where that is not known, and
+    `container` the container that it is of, if any.
+
     `exit_code` is 0 to 255, or None if a signal killed it, whose number is `signal`; `core` says that it dumped its
     memory. `duration_ns` is from the start of the process (its fork), `exec_duration_ns` from the last time that it
     executed a program, which was at `exec_time`: the `time` of that `ExecEvent`. Both are None if it never did, or not
@@ -196,6 +217,8 @@ class ExitEvent:
     gid: int
     comm: str
     cgroup: int
+    cgroup_path: str | None
+    container: Container | None
     exit_code: int | None
     signal: int | None
     core: bool
@@ -212,11 +235,14 @@ class ExitEvent:
 class OpenEvent:
     """A call of open, creat, openat or openat2, when it returned.
 
-    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that of
-    the process's own PID namespace (its container). `path` is as given; `full_path` is where that is from the root of
-    the process: of an opened file the names from the file itself up, of another the folder and the path as given.
+    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that
+    of the process's own PID namespace (its container). `path` is as given; `full_path` is where that is from the root
+    of the process: of an opened file the names from the file itself up, of another the folder and the path as given.
     `path_fault` says what of these could not be had, `path_truncated` that one of them is cut. `path_notes` has some of
     `tmpfile`, `unlinked`, `magic_link` and `outside_root`.
+
+    `cgroup` is the id of the cgroup, `cgroup_path` where it is in its hierarchy, None where that is not known, and
+    `container` the container that it is of, if any.
 
     `dirfd` is -100 (AT_FDCWD) for the working directory. `ret` is the file descriptor or a negative errno, whose name
     is `error`. `latency_ns` is from entry to return. `inode` and `device` (as `st_dev` has it) are those of the opened
@@ -232,6 +258,8 @@ class OpenEvent:
     gid: int
     comm: str
     cgroup: int
+    cgroup_path: str | None
+    container: Container | None
     path: str | None
     full_path: str | None
     path_truncated: bool

@@ -48,6 +48,8 @@ WRONG_FOR_SOURCES = (
     (["-n", "sixteen-bytes-xx"], "--name"),
     (["--hook", "uprobe"], "uprobe"),
 )
+#: Filters that have no meaning for packets.
+GROUPS = (["--tree", "1"], ["-c", "/"], ["--container", "web"], ["--path-prefix", "/"], ["-C"])
 WRONG = [
     *((command + arguments, word) for command in (*COUNTERS, *SOURCES) for arguments, word in WRONG_FOR_ALL),
     *((command + arguments, word) for command in COUNTERS for arguments, word in WRONG_FOR_COUNTERS),
@@ -74,6 +76,14 @@ WRONG = [
     (["count", "--max-entries", "0"], "--max-entries"),
     (["exec", "--hook", "kprobe"], "kprobe"),
     (["exec", "--hook", "fentry"], "fentry"),
+    (["exec", "--path-prefix", "/etc/"], "--path-prefix"),
+    # Counts are not told apart by path.
+    (["count", "--path-prefix", "/etc/"], "--path-prefix"),
+    (["count", "-C"], "-C"),
+    *((["xdp", "--iface", "lo", *option], option[0]) for option in GROUPS),
+    *(([command, "--tree", "0"], "--tree") for command in ("count", "dashboard", "exec", "open")),
+    (["open", "--path-prefix", ""], "--path-prefix"),
+    (["dashboard", "--path-prefix", "é" * 128], "--path-prefix"),
 ]
 
 

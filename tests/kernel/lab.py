@@ -45,6 +45,8 @@ WITHOUT_TRACEFS = (
     'mount -t tmpfs none /sys/kernel/tracing && mount -t tmpfs none /sys/kernel/debug && exec "$@"',
     "sh",
 )
+# What has it is the first process of a PID namespace of its own.
+IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child")
 CLONE_NEWNET = 0x4000_0000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -229,26 +231,32 @@ class Workload:
     #: Where its folder is; the usual place unless told.
     parent: str | None = None
 
-    def __init__(self) -> None:
-        """Start it and wait until it is ready."""
+    def __init__(self, wrapper: tuple[str, ...] = ()) -> None:
+        """Start it, through a wrapper that may have it as a child, and wait until it is ready."""
         self._folder = tempfile.TemporaryDirectory(prefix="ebpflab-", dir=self.parent)
         #: Its own, where its files are.
         self.folder = self._folder.name
-        self.process = self._start()
+        self.process = self._start(wrapper)
         assert self._answer() == "ready"
 
-    def _start(self) -> subprocess.Popen[str] | forked.Process:
+    def _start(self, wrapper: tuple[str, ...]) -> subprocess.Popen[str] | forked.Process:
         command = [str(WORKLOADS / self.script), self.folder]
-        if forked.Process.possible():
+        if not wrapper and forked.Process.possible():
             return forked.script(*command)
         # -ISE: nothing of this environment, so that it is small.
-        python = [sys.executable, "-ISE", *command]
+        python = [*wrapper, sys.executable, "-ISE", *command]
         return subprocess.Popen(python, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     @property
     def pid(self) -> int:
         """Its process id."""
         return self.process.pid
+
+    @property
+    def child(self) -> int:
+        """The process id of the only child of its wrapper."""
+        (child,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return int(child)
 
     def do(self, command: str, argument: object = None) -> Any:  # noqa: ANN401  each command has its own answer
         """Have a command done, and return its answer."""
@@ -275,6 +283,12 @@ class Opener(Workload):
     """Opens files when told to."""
 
     script = "opener.py"
+
+
+class Family(Workload):
+    """Processes that open files when told to, parents and children."""
+
+    script = "family.py"
 
 
 class Paths(Workload):
@@ -318,6 +332,43 @@ def cgroup_id(pid: int) -> int | None:
         if line.startswith("0::") and Path("/sys/fs/cgroup/cgroup.controllers").exists():
             return Path("/sys/fs/cgroup", line.removeprefix("0::/")).stat().st_ino
     return None
+
+
+def cgroup_mount(version: str) -> Path | None:
+    """Return where a hierarchy of cgroups is mounted: that of `v2`, or of `v1` one that needs no setting up."""
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        fields = line.split()
+        kind, _, options = fields[fields.index("-") + 1 :]
+        if version == "v2" and kind == "cgroup2":
+            return Path(fields[4])
+        if version == "v1" and kind == "cgroup" and {"pids", "memory", "freezer"} & {*options.split(",")}:
+            return Path(fields[4])
+    return None
+
+
+class Cgroup:
+    """A cgroup of our own."""
+
+    def __init__(self, parent: Path, name: str) -> None:
+        """Make it."""
+        self.path = parent / name
+        self.path.mkdir()
+
+    def take(self, pid: int) -> None:
+        """Move a process into it."""
+        (self.path / "cgroup.procs").write_text(str(pid))
+
+    def close(self) -> None:
+        """Move whoever is in it up, and remove it."""
+        for pid in (self.path / "cgroup.procs").read_text().split():
+            (self.path.parent / "cgroup.procs").write_text(pid)
+        # Who has just ended may be in it for a moment.
+        assert eventually(self._is_removed)
+
+    def _is_removed(self) -> bool:
+        with contextlib.suppress(OSError):
+            self.path.rmdir()
+        return not self.path.exists()
 
 
 def ia32_emulation() -> bool:

@@ -69,6 +69,7 @@ def _taken(attach: Callable[..., ebpflab.Session]) -> set[str] | None:
         with attach() as session:
             # A way is called after its first program's hook; fentry's may be at the return.
             by_part = {hook.program.partition("_")[0]: hook for hook in reversed(session.attached.hooks)}
+            by_part.pop("cgroup", None)
             return {{"fexit": "fentry"}.get(hook.kind, hook.kind) for hook in by_part.values()} - {"xdp"}
     except (ebpflab.EbpflabError, OSError):
         return None

@@ -74,14 +74,14 @@ def test_each_run_is_an_event_that_has_it_all(start: Start, runner: lab.Runner, 
 
 @pytest.mark.smoke
 def test_the_hook_is_told_with_its_reason(start: Start) -> None:
-    (hook,) = start("exec", wrapper=lab.WITH_TRACEFS).record()["hooks"]
+    hook, *_ = start("exec", wrapper=lab.WITH_TRACEFS).record()["hooks"]
     assert hook == {
         "program": "exec_tp",
         "kind": "tracepoint",
         "target": "sched:sched_process_exec",
         "reason": "first choice",
     }
-    (hook,) = start("exec", wrapper=lab.WITHOUT_TRACEFS).record()["hooks"]
+    hook, *_ = start("exec", wrapper=lab.WITHOUT_TRACEFS).record()["hooks"]
     assert (hook["program"], hook["kind"], hook["target"]) == ("exec_raw_tp", "raw_tracepoint", "sched_process_exec")
     assert "tracepoint: " in hook["reason"]
 

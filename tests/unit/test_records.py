@@ -10,6 +10,7 @@ import pytest
 from ebpflab import _ebpflab, records
 from ebpflab.records import (
     Attached,
+    Container,
     ExecEvent,
     Feature,
     Hook,
@@ -67,8 +68,11 @@ OPEN = replace(
 EXEC = replace(examples.EXEC, pid=7, argv=("ls", "-l", "caf\udce9"))
 EXIT = replace(examples.EXIT, pid=7, comm="caf\udce9")
 HOOK_VERDICT = HookVerdict("opens", "kprobe", works=True, taken=True, reason=None, fix=None)
+CONTAINER = Container("0123456789abcdef" * 4, "docker", "web-1")
 EXAMPLES = [
     OPEN,
+    CONTAINER,
+    replace(OPEN, cgroup_path=None, container=CONTAINER),
     EXEC,
     replace(EXEC, filename=None, argv=None, argc=None, loginuid=None, exe=None, path_fault="filename and exe"),
     EXIT,

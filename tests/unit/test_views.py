@@ -7,7 +7,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from ebpflab.records import ExecEvent, ExitEvent, Ledger, OpenEvent, PacketCount, PidCount, Reading, Summary
+from ebpflab.records import (
+    Container,
+    ExecEvent,
+    ExitEvent,
+    Ledger,
+    OpenEvent,
+    PacketCount,
+    PidCount,
+    Reading,
+    Summary,
+)
 from ebpflab.views import activity, count, live, xdp
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
@@ -240,6 +250,17 @@ def test_lines_of_all_kinds() -> None:
         "exec     4211  ls                         ls -l",
         "exit     4211  ls                      0  after 0.002 s",
     ]
+def test_containers_are_shown_by_name_or_the_start_of_their_id() -> None:
+    container = Container("0123456789abcdef" * 4, "docker", None)
+    for view, event in ((opens, OPEN), (execs, EXEC)):
+        events = [
+            event,
+            replace(event, container=container),
+            replace(event, container=replace(container, name="web\n")),
+        ]
+        header, *lines = view.lines(events, container=True)
+        assert header.split()[:2] == ["CONTAINER", "PID"]
+        assert [line[:17].strip() for line in lines] == ["", "0123456789ab", "web\\n"]
 
 
 def test_time_of_day_is_local(zone: str) -> None:

@@ -10,7 +10,7 @@ use crate::filter::COMM_LEN;
 pub struct Header {
     /// Nanoseconds since boot, suspend included (`CLOCK_BOOTTIME`).
     pub time: u64,
-    /// Id of the cgroup in the v2 hierarchy.
+    /// Id of the cgroup in the hierarchy that [`crate::cgroup::Hierarchy`] names.
     pub cgroup: u64,
     /// Process id (the kernel's tgid), in the initial PID namespace.
     pub pid: u32,

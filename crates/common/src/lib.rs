@@ -2,6 +2,7 @@
 //! that runs in the kernel, written so that `cargo test` runs the same lines.
 #![cfg_attr(not(test), no_std)]
 
+pub mod cgroup;
 pub mod count;
 pub mod event;
 pub mod exec;

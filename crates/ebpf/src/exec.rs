@@ -2,6 +2,8 @@
 #![no_std]
 #![no_main]
 
+mod cgroups;
+mod event;
 mod execs;
 mod exits;
 mod filter;

@@ -14,13 +14,13 @@ use ebpflab_common::{
     filter::{Filter, Task as _},
 };
 use ebpflab_ebpf::{
-    book, enabled, event,
+    book, enabled,
     kernel::{self, read},
     ledger::ledger_of,
     task::{Current, parent, task},
 };
 
-use crate::filter::filter;
+use crate::{event, filter::filter};
 
 const BPF_ANY: u64 = 0;
 const BPF_NOEXIST: u64 = 1;

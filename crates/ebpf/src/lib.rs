@@ -1,12 +1,11 @@
 //! What all objects share: the maps that each has, the ledger, and safe ways to memory. For any target but BPF this
 //! library is empty.
 //!
-//! A map or global of a library is in every object that links it. So what only some objects have (`filter`, `syscall`,
-//! `opens`, `execs`) are modules of theirs.
+//! A map or global of a library is in every object that links it. So what only some objects have (`cgroups`, `event`,
+//! `filter`, `syscall`, `opens`, `execs`) are modules of theirs.
 #![no_std]
 #![cfg(target_arch = "bpf")]
 
-pub mod event;
 pub mod kernel;
 pub mod ledger;
 pub mod registers;

@@ -2,6 +2,8 @@
 #![no_std]
 #![no_main]
 
+mod cgroups;
+mod event;
 mod filter;
 mod opens;
 mod paths;

@@ -5,7 +5,7 @@
 
 use aya_ebpf::{
     EbpfContext,
-    btf_maps::{HashMap, PerCpuArray, ProgramArray},
+    btf_maps::{Array, HashMap, PerCpuArray, ProgramArray},
     helpers::{
         bpf_probe_read_kernel as probe_read_kernel, bpf_probe_read_user,
         generated::{bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_probe_read_user_str},
@@ -15,13 +15,13 @@ use aya_ebpf::{
 };
 use ebpflab_common::{
     event::{Header, Kind},
-    filter::{Filter, Task as _},
+    filter::{Filter, PathPrefix, Task as _},
     ledger::Ledger,
     open::{AT_FDCWD, Call, FULL_PATH_LEN, Open, PATH_LEN},
     syscall::Syscall,
 };
 use ebpflab_ebpf::{
-    book, enabled, event,
+    book, enabled,
     kernel::{self, bounded, read},
     ledger::ledger_of,
     registers::{arguments, opens},
@@ -29,6 +29,7 @@ use ebpflab_ebpf::{
 };
 
 use crate::{
+    event,
     filter::filter,
     paths::{self, Place, State, Walker},
     sys_enter::tp_arguments,
@@ -45,11 +46,17 @@ struct Record {
     open: Open,
     /// One byte more than the longest path, so that a longer one shows; then the whole path.
     paths: [u8; PATH_LEN + 1 + FULL_PATH_LEN + 1],
+    /// No part of what is written: the first bytes of the whole path, where words can be read.
+    start: [u64; PathPrefix::WORDS],
 }
 
 /// One for each CPU: the kernel does not run a program while it is running on the same CPU already.
 #[btf_map]
 static OPEN_SCRATCH: PerCpuArray<Record, 1> = PerCpuArray::new();
+
+/// How whole paths have to begin, where the filter says so.
+#[btf_map]
+static PATH_PREFIX: Array<PathPrefix, 1> = Array::new();
 
 /// The program that finds the whole path, for each type of programs that may be the first: a program only calls
 /// one of its own type.
@@ -212,6 +219,16 @@ fn finish(ctx: &impl EbpfContext) -> Option<()> {
         State::Fault => Open::FULL_PATH_FAULT,
     };
     let full_path_len = bounded(len, FULL_PATH_LEN as u32);
+    if filter().wants(Filter::PATH_PREFIX) {
+        let (whole, len) = match state {
+            State::Skipped => (text.cast_const(), path_len),
+            _ => (full_path, full_path_len),
+        };
+        if marks & (Open::FULL_PATH_FAULT | Open::FULL_PATH_TRUNCATED) == 0 && !has_prefix(record, whole, len)? {
+            book!(ledger, filtered);
+            return Some(());
+        }
+    }
     // SAFETY: both lengths together are not longer than the buffer; the source is a value of another map.
     unsafe {
         bpf_probe_read_kernel(text.add(path_len as usize).cast(), full_path_len, full_path.cast());
@@ -235,6 +252,21 @@ fn finish(ctx: &impl EbpfContext) -> Option<()> {
         false => book!(ledger, dropped),
     }
     Some(())
+}
+
+/// Whether a whole path begins as it has to.
+#[inline(always)]
+fn has_prefix(record: *mut Record, whole: *const u8, len: u32) -> Option<bool> {
+    let prefix = PATH_PREFIX.get_ptr(0)?;
+    // SAFETY: values of maps, of which the first is only written before programs run, and the other by nobody else
+    // meanwhile; the helper checks the address of the path. (In both maps that it may be in that many bytes follow.)
+    unsafe {
+        let start = &raw mut (*record).start;
+        if bpf_probe_read_kernel(start.cast(), PathPrefix::SIZE as u32, whole.cast()) != 0 {
+            return Some(true);
+        }
+        Some((*prefix).matches(&*start, len))
+    }
 }
 
 /// `do_sys_openat2(int dfd, const char __user *filename, struct open_how *how)`, fs/open.c of 5.10 to 7.3: what

@@ -42,6 +42,21 @@ pub fn parent() -> Option<(u32, [u8; COMM_LEN])> {
     Some((read(parent, kernel::task_struct_tgid())?, read(parent, kernel::task_struct_comm())?))
 }
 
+/// Id of the current task's cgroup in the v1 hierarchy of a controller (`task_css`, include/linux/cgroup.h).
+#[inline(always)]
+pub fn v1_cgroup_id(controller: u32) -> Option<u64> {
+    let set: *const u8 = read(task(), kernel::task_struct_cgroups())?;
+    let slot = kernel::css_set_subsys()? + controller as usize * size_of::<usize>();
+    let state: *const u8 = read(set, Some(slot))?;
+    cgroup_id(read(state, kernel::cgroup_subsys_state_cgroup())?)
+}
+
+/// Id of a cgroup: that of its node in kernfs, which is the inode number of its directory.
+#[inline(always)]
+pub fn cgroup_id(cgroup: *const u8) -> Option<u64> {
+    read(read(cgroup, kernel::cgroup_kn())?, kernel::kernfs_node_id())
+}
+
 /// Process id of the current task in its own PID namespace; `pid` is that in the initial one.
 #[inline(always)]
 pub fn ns_pid(pid: u32) -> u32 {

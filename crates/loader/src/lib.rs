@@ -4,7 +4,10 @@
 //! ([`schema`]).
 
 pub mod bpf;
+mod cgroups;
+mod containers;
 pub mod doctor;
+mod engines;
 pub mod error;
 pub mod hooks;
 pub mod interface;

@@ -1,5 +1,7 @@
 //! The records that tools give out: lines of `--json`, and what the Python classes are made from.
 
+use std::sync::Arc;
+
 use ebpflab_common::{event::Kind, ledger};
 
 use crate::{
@@ -60,7 +62,7 @@ record! {
         pub pending: u64,
         /// Counts lost because the map had no room for a new key.
         pub map_full: u64,
-        /// Runs that the kernel skipped; null where it does not tell.
+        /// Runs that the kernel skipped, and processes of a tree (`--tree`) that there was no room for, whose events are `filtered`; null where it does not tell.
         pub missed: Option<u64>,
         /// Events that lack something because memory could not be read.
         pub faults: u64,
@@ -116,8 +118,12 @@ record! {
         pub loginuid: Option<u32>,
         /// Name of the process from now on; of a call that failed, of the thread that made it.
         pub comm: Text,
-        /// Id of the cgroup in the v2 hierarchy.
+        /// Id of the cgroup: in the v2 hierarchy, or, where it is not mounted or nobody lives in it, in the v1 hierarchy with the controller memory, or else pids, cpu, any.
         pub cgroup: u64,
+        /// Where the cgroup is in that hierarchy; null where it is not known: the hierarchy is not mounted, or too many were made and removed at once.
+        pub cgroup_path: Option<Arc<Text>>,
+        /// The container that the cgroup is of; null where it is of none.
+        pub container: Option<Arc<Container>>,
         /// The file as it was given (for execveat the kernel puts `/dev/fd/N/` before it, unless the call failed); null where it could not be read.
         pub filename: Option<Text>,
         /// The file that runs, for a script that is its interpreter: the names from the file itself up to the root of the process (its chroot, its container), so that links, mounts and `..` are gone. Without a `/` in front for what is not below that root. Null for a call that failed, and where `path_fault` says so.
@@ -160,8 +166,12 @@ record! {
         pub gid: u32,
         /// Name of the thread that ended last.
         pub comm: Text,
-        /// Id of the cgroup in the v2 hierarchy.
+        /// Id of the cgroup: in the v2 hierarchy, or, where it is not mounted or nobody lives in it, in the v1 hierarchy with the controller memory, or else pids, cpu, any.
         pub cgroup: u64,
+        /// Where the cgroup is in that hierarchy; null where it is not known: the hierarchy is not mounted, or too many were made and removed at once.
+        pub cgroup_path: Option<Arc<Text>>,
+        /// The container that the cgroup is of; null where it is of none.
+        pub container: Option<Arc<Container>>,
         /// What it exited with, 0 to 255; null if a signal killed it.
         pub exit_code: Option<u32>,
         /// Number of the signal that killed it; null if it exited by itself.
@@ -194,8 +204,12 @@ record! {
         pub gid: u32,
         /// Name of the thread.
         pub comm: Text,
-        /// Id of the cgroup in the v2 hierarchy.
+        /// Id of the cgroup: in the v2 hierarchy, or, where it is not mounted or nobody lives in it, in the v1 hierarchy with the controller memory, or else pids, cpu, any.
         pub cgroup: u64,
+        /// Where the cgroup is in that hierarchy; null where it is not known: the hierarchy is not mounted, or too many were made and removed at once.
+        pub cgroup_path: Option<Arc<Text>>,
+        /// The container that the cgroup is of; null where it is of none.
+        pub container: Option<Arc<Container>>,
         /// The path as given; null where it could not be read.
         pub path: Option<Text>,
         /// Where that is, from the root of the process that opened it (its chroot, its container): of an opened file, the names from the file itself up, so that links, mounts and `..` are gone; of one that could not be opened, the folder that the path starts from and the path as given. Without a `/` in front for what is not below that root. Null for what has no name (a pipe) and where `path_fault` says why.
@@ -224,6 +238,16 @@ record! {
         pub inode: Option<u64>,
         /// Device of the opened file's file system, as `st_dev` of stat(2) has it; null where none was opened. (On btrfs and overlayfs stat(2) may give another.)
         pub device: Option<u64>,
+    }
+
+    /// A container, known by the path of its cgroup.
+    pub struct Container {
+        /// Its id: 64 hexadecimal digits.
+        pub id: String,
+        /// What runs it: `docker`, `podman`, `containerd` or `cri-o`.
+        pub runtime: &'static str,
+        /// Its name, which Docker or Podman are asked for by their sockets; null where they have not answered yet, and where there is none of them.
+        pub name: Option<String>,
     }
 
     /// Packets by protocol since the start.
@@ -338,6 +362,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &PidReading::SCHEMA,
     &Summary::SCHEMA,
     &Verdict::SCHEMA,
+    &Container::SCHEMA,
     &Hook::SCHEMA,
     &HookVerdict::SCHEMA,
     &Mode::SCHEMA,
@@ -416,6 +441,15 @@ impl Event {
             Self::Exec(event) => event.time,
             Self::Exit(event) => event.time,
             Self::Open(event) => event.time,
+        }
+    }
+
+    /// Its cgroup, and what is to be known of that.
+    pub(crate) fn place(&mut self) -> (u64, &mut Option<Arc<Text>>, &mut Option<Arc<Container>>) {
+        match self {
+            Self::Exec(event) => (event.cgroup, &mut event.cgroup_path, &mut event.container),
+            Self::Exit(event) => (event.cgroup, &mut event.cgroup_path, &mut event.container),
+            Self::Open(event) => (event.cgroup, &mut event.cgroup_path, &mut event.container),
         }
     }
 

@@ -1,7 +1,7 @@
 //! One declaration of each record, from which its JSON comes and its documentation: `record!` makes the struct, its
 //! serialisation and its [`Schema`].
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::ser::{Serialize, SerializeMap};
@@ -142,6 +142,15 @@ impl<T: Value> Value for Option<T> {
             Some(value) => value.write(name, map),
             None => map.serialize_entry(name, &()),
         }
+    }
+}
+
+/// What many records have in common.
+impl<T: Value> Value for Arc<T> {
+    const TYPE: Type = T::TYPE;
+
+    fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        (**self).write(name, map)
     }
 }
 

@@ -345,7 +345,9 @@ impl State {
     fn account(&mut self, duration_s: f64) -> Result<Summary> {
         let Running { object, tool } = self.running.as_mut().ok_or(Error::Closed)?;
         let slots = object.per_cpu_array::<ledger::Ledger>("LEDGER")?;
-        let missed = object.missed();
+        // The map of a tree's processes is part of every filter; where none is asked for nothing is added to it.
+        let lost = object.value::<u64>("TREE_LOST")?.filter(|lost| *lost > 0);
+        let missed = object.missed().map_or(lost, |missed| Some(missed + lost.unwrap_or(0)));
         let mut counts = None;
         let mut pending = [0; KINDS];
         match tool {

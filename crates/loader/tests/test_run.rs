@@ -5,7 +5,7 @@
 mod packets;
 
 use ebpflab::{
-    bpf::{Object, Opener},
+    bpf::{Object, Opener, Target},
     objects,
 };
 use ebpflab_common::{
@@ -86,4 +86,23 @@ fn a_program_that_is_not_enabled_counts_nothing() {
     assert!(
         object.per_cpu_array::<Ledger>("LEDGER").expect("readable").concat().iter().all(|l| *l == Ledger::default())
     );
+}
+
+/// A tree that has room for one process, this one: without telling the loader it has no more.
+#[test]
+#[ignore = "needs root"]
+fn a_process_that_finds_no_room_in_a_tree_is_counted() {
+    let mut object = Opener::new(objects::COUNT).open().expect("root");
+    let own = std::process::id();
+    object.insert("TREE", own, 0_u8).expect("room for one");
+    object.attach("tree_fork", &Target::RawTracepoint("sched_process_fork".into())).expect("a kernel with tracepoints");
+    object.attach("tree_exit", &Target::RawTracepoint("sched_process_exit".into())).expect("a kernel with tracepoints");
+    for lost in 1..=3 {
+        assert!(std::process::Command::new("/bin/true").status().expect("it is there").success());
+        assert_eq!(object.value::<u64>("TREE_LOST").expect("readable"), Some(lost));
+    }
+    assert!(object.has_key("TREE", own).expect("readable"));
+    object.remove::<u32, u8>("TREE", own).expect("writable");
+    assert!(std::process::Command::new("/bin/true").status().expect("it is there").success());
+    assert_eq!(object.value::<u64>("TREE_LOST").expect("readable"), Some(3), "whoever is in no tree has no room in it");
 }

@@ -10,7 +10,7 @@ use std::{
 
 use ebpflab::{
     names::{FlagNames, Words},
-    records::{Attached, Event, Feature, Ledger, PacketCount, Reading, Summary, Verdict},
+    records::{Attached, Container, Event, Feature, Ledger, PacketCount, Reading, Summary, Verdict},
     schema::{Schema, Text},
 };
 use pyo3::{
@@ -132,6 +132,8 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
                 exec.loginuid,
                 text(&exec.comm),
                 exec.cgroup,
+                exec.cgroup_path.as_deref().map(text),
+                exec.container.as_deref().map(|it| container(py, it)).transpose()?,
                 exec.filename.as_ref().map(text),
                 exec.exe.as_ref().map(text),
                 exec.cwd.as_ref().map(text),
@@ -176,6 +178,8 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
             open.gid,
             text(&open.comm),
             open.cgroup,
+            open.cgroup_path.as_deref().map(text),
+            open.container.as_deref().map(|it| container(py, it)).transpose()?,
             open.path.as_ref().map(text),
             open.full_path.as_ref().map(text),
             open.path_truncated,
@@ -192,6 +196,13 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
             open.device,
         ),
     }
+}
+
+/// A container as an object of its class in `ebpflab.records`.
+fn container<'py>(py: Python<'py>, container: &Container) -> PyResult<Bound<'py, PyAny>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let Container { id, runtime, name } = container;
+    CLASS.import(py, "ebpflab.records", "Container")?.call1((id, runtime, name))
 }
 
 fn words<'py>(py: Python<'py>, words: &Words) -> PyResult<Bound<'py, PyTuple>> {

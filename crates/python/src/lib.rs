@@ -6,6 +6,7 @@ mod errors;
 
 use std::{
     ffi::OsString,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -138,11 +139,15 @@ struct Filter {
     comm: Option<Vec<u8>>,
     not_pid: Option<u32>,
     failed: bool,
+    tree: Option<u32>,
+    cgroup: Option<PathBuf>,
+    container: Option<String>,
+    path_prefix: Option<Vec<u8>>,
 }
 
 impl From<Filter> for Only {
-    fn from(Filter { pid, tid, uid, comm, not_pid, failed }: Filter) -> Self {
-        Self { pid, tid, uid, comm, not_pid, failed }
+    fn from(Filter { pid, tid, uid, comm, not_pid, failed, tree, cgroup, container, path_prefix }: Filter) -> Self {
+        Self { pid, tid, uid, comm, not_pid, failed, tree, cgroup, container, path_prefix }
     }
 }
 

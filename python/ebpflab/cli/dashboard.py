@@ -17,11 +17,16 @@ def command(
     tid: options.Tid = None,
     uid: options.Uid = None,
     name: options.Name = None,
+    tree: options.Tree = None,
+    cgroup: options.Cgroup = None,
+    container: options.Container = None,
+    path_prefix: options.PathPrefix = None,
     hook: options.Hook = None,
     buffer: options.Buffer = None,
     duration: options.Duration = None,
     limit: options.Limit = None,
     timestamp: options.Timestamp = False,
+    show_container: options.ShowContainer = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -37,7 +42,7 @@ def command(
         title = f"ebpflab dashboard · kernel {session.attached.kernel} · by {kinds}"
         Dashboard(session.events(duration, limit), lambda: session.ledger, title).run()
 
-    output = events(views.activity.lines, duration, limit, timestamp=timestamp)
+    output = events(views.activity.lines, duration, limit, timestamp=timestamp, container=show_container)
     if os.isatty(0) and os.isatty(1):
         output = Output(lines=output.lines, show=screen, totals=output.totals)
     run(
@@ -46,6 +51,10 @@ def command(
             tid=tid,
             uid=None if uid is None else int(uid),
             name=name,
+            tree=tree,
+            cgroup=cgroup,
+            container=container,
+            path_prefix=path_prefix,
             not_pid=options.own_pid(),
             hook=hook,
             buffer=buffer,

@@ -68,6 +68,37 @@ def _uid(user: str | None) -> str | None:
 Uid = Annotated[
     str | None, typer.Option("-u", "--uid", metavar="USER", callback=_uid, help="Only this user, by id or name.")
 ]
+Tree = Annotated[
+    int | None,
+    typer.Option("--tree", metavar="PID", min=1, max=2**32 - 1, help="Only this process and its descendants."),
+]
+Cgroup = Annotated[
+    str | None,
+    typer.Option("-c", "--cgroup", metavar="PATH", help="Only this cgroup and those below it."),
+]
+
+
+Container = Annotated[
+    str | None,
+    typer.Option(metavar="CONTAINER", help="Only this container, by name, id or the first digits of that."),
+]
+
+
+def _path_prefix(prefix: str | None) -> str | None:
+    if prefix is not None and not 0 < len(prefix.encode(errors="surrogateescape")) < 256:  # noqa: PLR2004  PathPrefix
+        raise typer.BadParameter("the beginning of a path has 1 to 255 bytes")
+    return prefix
+
+
+PathPrefix = Annotated[
+    str | None,
+    typer.Option(
+        "--path-prefix",
+        metavar="PREFIX",
+        callback=_path_prefix,
+        help="Only files whose whole path begins so, or is not known.",
+    ),
+]
 Failed = Annotated[bool, typer.Option("-x", "--failed", help="Only what failed.")]
 Hook = Annotated[
     Literal["fentry", "kprobe", "kretprobe", "raw_tracepoint", "tracepoint"] | None,
@@ -75,6 +106,7 @@ Hook = Annotated[
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many events.")]
 Timestamp = Annotated[bool, typer.Option("-T", "--timestamp", help="Show the time of each event.")]
+ShowContainer = Annotated[bool, typer.Option("-C", "--show-container", help="Show the container of each event.")]
 Buffer = Annotated[
     int | None,
     typer.Option(metavar="BYTES", min=1, max=2**31, help="Size of the event buffer, rounded up to a power of two."),

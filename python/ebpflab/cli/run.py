@@ -94,12 +94,17 @@ def counting(view: CountView[Counts], interval: float, duration: float | None) -
 
 
 def events(
-    lines: Callable[..., Iterator[str]], duration: float | None, limit: int | None, *, timestamp: bool
+    lines: Callable[..., Iterator[str]],
+    duration: float | None,
+    limit: int | None,
+    *,
+    timestamp: bool,
+    container: bool,
 ) -> Output[EventSession[Any]]:
     """Make the output of a tool that has events; `lines` is that of its view."""
 
     def show(session: EventSession[Any]) -> None:
-        for line in lines(session.events(duration, limit), timestamp=timestamp):
+        for line in lines(session.events(duration, limit), timestamp=timestamp, container=container):
             write_text(line)
 
     return Output(lines=lambda session: session.json_lines(duration, limit), show=show, totals=lambda _: None)

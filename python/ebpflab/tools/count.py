@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ebpflab import _ebpflab
 from ebpflab.records import PidCount
 from ebpflab.session import CountSession
 from ebpflab.tools.only import only
+
+if TYPE_CHECKING:
+    import os
 
 
 class PidCounter(CountSession[list[PidCount]]):
@@ -33,6 +36,9 @@ def counts(
     uid: int | None = None,
     name: str | bytes | None = None,
     not_pid: int | None = None,
+    tree: int | None = None,
+    cgroup: str | os.PathLike[str] | None = None,
+    container: str | None = None,
     failed: bool = False,
     hook: str | None = None,
     max_entries: int | None = None,
@@ -40,9 +46,11 @@ def counts(
     """Count calls of open, creat, openat and openat2 by process.
 
     `pid`, `tid`, `uid` and `name` (of the thread, at most 15 bytes) keep only what meets them, `not_pid` leaves one
-    process out; they filter in the kernel. With `failed` only calls that failed are counted, when they return. `hook`
-    forces `fentry`, `kprobe`, `kretprobe`, `raw_tracepoint` or `tracepoint`; `attached` says which was taken and why.
-    `max_entries` is the most processes that the map holds (10,240); opens of further ones are `ledger.map_full`.
+    process out. `tree` keeps one process and all its descendants, `cgroup` a cgroup with all below it (its directory,
+    or its path below the mount of v2), `container` one by name, id or the first digits of that. All of it filters in
+    the kernel. With `failed` only calls that failed are counted, when they return. `hook` forces `fentry`, `kprobe`,
+    `kretprobe`, `raw_tracepoint` or `tracepoint`; `attached` says which was taken and why. `max_entries` is the most
+    processes that the map holds (10,240); opens of further ones are `ledger.map_full`.
 
     Raises:
         NotSupportedError: This kernel has none of the hooks, or not the one asked for.
@@ -50,5 +58,15 @@ def counts(
         ValueError: There is no such hook, or an argument is out of its range.
 
     """
-    keep = only(pid=pid, tid=tid, uid=uid, name=name, not_pid=not_pid, failed=failed)
+    keep = only(
+        pid=pid,
+        tid=tid,
+        uid=uid,
+        name=name,
+        not_pid=not_pid,
+        tree=tree,
+        cgroup=cgroup,
+        container=container,
+        failed=failed,
+    )
     return PidCounter(_ebpflab.attach_count(keep, hook, max_entries))

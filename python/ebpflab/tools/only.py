@@ -15,6 +15,10 @@ class Only(TypedDict):
     comm: bytes | None
     not_pid: int | None
     failed: bool
+    tree: int | None
+    cgroup: str | None
+    container: str | None
+    path_prefix: bytes | None
 
 
 def only(
@@ -24,8 +28,22 @@ def only(
     uid: int | None,
     name: str | bytes | None,
     not_pid: int | None,
-    failed: bool,
+    tree: int | None,
+    cgroup: str | os.PathLike[str] | None,
+    container: str | None,
+    failed: bool = False,
+    path_prefix: str | bytes | None = None,
 ) -> Only:
-    """Make the filter of the arguments that all tracing tools share."""
-    comm = None if name is None else os.fsencode(name)
-    return {"pid": pid, "tid": tid, "uid": uid, "comm": comm, "not_pid": not_pid, "failed": failed}
+    """Make the filter of the arguments that all tracing tools share, and of those that only some have."""
+    return {
+        "pid": pid,
+        "tid": tid,
+        "uid": uid,
+        "comm": None if name is None else os.fsencode(name),
+        "not_pid": not_pid,
+        "failed": failed,
+        "tree": tree,
+        "cgroup": None if cgroup is None else os.fspath(cgroup),
+        "container": container,
+        "path_prefix": None if path_prefix is None else os.fsencode(path_prefix),
+    }

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ebpflab import _ebpflab
 from ebpflab.records import OpenEvent
 from ebpflab.session import EventSession
 from ebpflab.tools.only import only
+
+if TYPE_CHECKING:
+    import os
 
 
 class Opens(EventSession[OpenEvent]):
@@ -19,6 +24,10 @@ def opens(
     uid: int | None = None,
     name: str | bytes | None = None,
     not_pid: int | None = None,
+    tree: int | None = None,
+    cgroup: str | os.PathLike[str] | None = None,
+    container: str | None = None,
+    path_prefix: str | bytes | None = None,
     failed: bool = False,
     hook: str | None = None,
     buffer: int | None = None,
@@ -26,9 +35,12 @@ def opens(
     """Trace calls of open, creat, openat and openat2.
 
     `pid`, `tid`, `uid` and `name` (of the thread, at most 15 bytes) keep only what meets them, `not_pid` leaves one
-    process out, `failed` keeps only calls that failed; they filter in the kernel. `hook` forces `fentry`, `kprobe`,
-    `kretprobe`, `raw_tracepoint` or `tracepoint`; `attached` says which was taken and why. `buffer` is the size of the
-    ring buffer in bytes (4 MiB), rounded up to a power of two; what does not fit is `ledger.dropped`.
+    process out, `failed` keeps only calls that failed. `tree` keeps one process and all its descendants, `cgroup` a
+    cgroup with all below it (its directory, or its path below the mount of v2), `container` one by name, id or the
+    first digits of that, `path_prefix` only files whose `full_path` begins so, or is not known. All of it filters in
+    the kernel. `hook` forces `fentry`, `kprobe`, `kretprobe`, `raw_tracepoint` or `tracepoint`; `attached` says which
+    was taken and why. `buffer` is the size of the ring buffer in bytes (4 MiB), rounded up to a power of two; what does
+    not fit is `ledger.dropped`.
 
     Raises:
         NotSupportedError: This kernel has none of the hooks, or not the one asked for.
@@ -36,5 +48,16 @@ def opens(
         ValueError: There is no such hook, or an argument is out of its range.
 
     """
-    keep = only(pid=pid, tid=tid, uid=uid, name=name, not_pid=not_pid, failed=failed)
+    keep = only(
+        pid=pid,
+        tid=tid,
+        uid=uid,
+        name=name,
+        not_pid=not_pid,
+        tree=tree,
+        cgroup=cgroup,
+        container=container,
+        failed=failed,
+        path_prefix=path_prefix,
+    )
     return Opens(_ebpflab.attach_open(keep, hook, buffer))

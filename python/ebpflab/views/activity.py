@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ebpflab.records import ExecEvent, ExitEvent, OpenEvent
+from ebpflab.views.container import container as container_of
 from ebpflab.views.exec import command_line, end, lifetime
 from ebpflab.views.open import path, result
 from ebpflab.views.table import Column, header, line, printable, time_of_day
@@ -49,6 +50,7 @@ def what(event: ActivityEvent) -> str:
 
 
 _TIME = Column[ActivityEvent]("TIME", 12, lambda event: time_of_day(event.time), right=False)
+_CONTAINER = Column[ActivityEvent]("CONTAINER", 15, container_of, right=False)
 COLUMNS = (
     Column[ActivityEvent]("KIND", 4, kind, right=False),
     Column[ActivityEvent]("PID", 7, lambda event: str(event.pid)),
@@ -58,9 +60,9 @@ COLUMNS = (
 )
 
 
-def lines(events: Iterable[ActivityEvent], *, timestamp: bool = False) -> Iterator[str]:
+def lines(events: Iterable[ActivityEvent], *, timestamp: bool = False, container: bool = False) -> Iterator[str]:
     """Yield the header, and a line for each event."""
-    columns = (_TIME, *COLUMNS) if timestamp else COLUMNS
+    columns = (*([_TIME] if timestamp else []), *([_CONTAINER] if container else []), *COLUMNS)
     yield header(columns)
     for event in events:
         yield line(columns, event)

@@ -7,6 +7,7 @@ import signal
 from typing import TYPE_CHECKING
 
 from ebpflab.records import ExecEvent, ExitEvent
+from ebpflab.views.container import container as container_of
 from ebpflab.views.open import result
 from ebpflab.views.table import Column, header, line, printable, time_of_day
 
@@ -63,6 +64,7 @@ def what(event: Event) -> str:
 
 
 _TIME = Column[Event]("TIME", 12, lambda event: time_of_day(event.time), right=False)
+_CONTAINER = Column[Event]("CONTAINER", 15, container_of, right=False)
 _KIND = Column[Event]("KIND", 4, lambda event: "exit" if isinstance(event, ExitEvent) else "exec", right=False)
 _WHO = (
     Column[Event]("PID", 7, lambda event: str(event.pid)),
@@ -76,7 +78,12 @@ _FILENAME = Column[Event]("FILE", 0, lambda event: f"{filename(event)}{what(even
 
 
 def lines(
-    events: Iterable[Event], *, timestamp: bool = False, failed: bool = False, exits: bool = False
+    events: Iterable[Event],
+    *,
+    timestamp: bool = False,
+    container: bool = False,
+    failed: bool = False,
+    exits: bool = False,
 ) -> Iterator[str]:
     """Yield the header, and a line for each event.
 
@@ -86,6 +93,7 @@ def lines(
     columns = (*_WHO, _RESULT) if failed or exits else _WHO
     columns = (*columns, _FILENAME if failed else _ARGV)
     columns = (_KIND, *columns) if exits else columns
+    columns = (_CONTAINER, *columns) if container else columns
     columns = (_TIME, *columns) if timestamp else columns
     yield header(columns)
     for event in events:

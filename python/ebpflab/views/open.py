@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ebpflab.records import ExecEvent, OpenEvent
+from ebpflab.views.container import container as container_of
 from ebpflab.views.table import Column, header, line, printable, time_of_day
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def path(event: OpenEvent) -> str:
 
 
 _TIME = Column[OpenEvent]("TIME", 12, lambda event: time_of_day(event.time), right=False)
+_CONTAINER = Column[OpenEvent]("CONTAINER", 15, container_of, right=False)
 _COLUMNS = (
     Column[OpenEvent]("PID", 7, lambda event: str(event.pid)),
     Column[OpenEvent]("COMM", 15, lambda event: printable(event.comm), right=False),
@@ -39,9 +41,9 @@ _COLUMNS = (
 )
 
 
-def lines(events: Iterable[OpenEvent], *, timestamp: bool = False) -> Iterator[str]:
+def lines(events: Iterable[OpenEvent], *, timestamp: bool = False, container: bool = False) -> Iterator[str]:
     """Yield the header, and a line for each event."""
-    columns = (_TIME, *_COLUMNS) if timestamp else _COLUMNS
+    columns = (*([_TIME] if timestamp else []), *([_CONTAINER] if container else []), *_COLUMNS)
     yield header(columns)
     for event in events:
         yield line(columns, event)

@@ -15,7 +15,7 @@ use std::{
 use aya::{
     Btf, Ebpf, EbpfLoader, Pod,
     maps::{
-        Array, HashMap, Map, MapData, MapError, PerCpuArray, PerfEventArray, ProgramArray, RingBuf,
+        Array, CgroupArray, HashMap, Map, MapData, MapError, PerCpuArray, PerfEventArray, ProgramArray, RingBuf,
         perf::{PerfEvent, PerfEventArrayBuffer},
     },
     programs::{
@@ -289,14 +289,73 @@ impl Object {
         }
     }
 
-    /// The value of a one-word array.
+    /// Sets the value of a one-word array.
     ///
     /// # Errors
     /// [`Error::Object`] if there is no such map.
     pub fn set_word(&mut self, map: &str, value: u32) -> Result<()> {
-        let map = self.ebpf.map_mut(map).ok_or_else(|| no_map(map))?;
-        let mut array = Array::<_, u32>::try_from(map).map_err(map_error)?;
+        self.set_value(map, value)
+    }
+
+    /// Sets the value of an array of one.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map.
+    pub fn set_value<V: Pod>(&mut self, map: &str, value: V) -> Result<()> {
+        let mut array = Array::<_, V>::try_from(self.map_mut(map)?).map_err(map_error)?;
         array.set(0, value, 0).map_err(map_error)
+    }
+
+    /// The value of an array of one; `None` if the object has no such map.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if the map is another one.
+    pub fn value<V: Pod>(&self, map: &str) -> Result<Option<V>> {
+        let Some(map) = self.ebpf.map(map) else { return Ok(None) };
+        Array::<_, V>::try_from(map).and_then(|array| array.get(&0, 0)).map(Some).map_err(map_error)
+    }
+
+    /// Puts a cgroup, by its open directory, into an array of one.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or the directory is of no cgroup of v2.
+    pub fn set_cgroup(&mut self, map: &str, cgroup: BorrowedFd<'_>) -> Result<()> {
+        let mut array = CgroupArray::try_from(self.map_mut(map)?).map_err(map_error)?;
+        array.set(0, cgroup, 0).map_err(map_error)
+    }
+
+    /// Adds an entry to a hash map.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or no room in it.
+    pub fn insert<K: Pod, V: Pod>(&mut self, map: &str, key: K, value: V) -> Result<()> {
+        let mut hash = HashMap::<_, K, V>::try_from(self.map_mut(map)?).map_err(map_error)?;
+        hash.insert(key, value, 0).map_err(map_error)
+    }
+
+    /// Takes an entry out of a hash map, if it is there.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map.
+    pub fn remove<K: Pod, V: Pod>(&mut self, map: &str, key: K) -> Result<()> {
+        let mut hash = HashMap::<_, K, V>::try_from(self.map_mut(map)?).map_err(map_error)?;
+        match hash.remove(&key) {
+            Err(error) if !is_missing(&error) => Err(map_error(error)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether a hash map with values of one byte has a key.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map.
+    pub fn has_key<K: Pod>(&self, map: &str, key: K) -> Result<bool> {
+        let hash = HashMap::<_, K, u8>::try_from(self.map(map)?).map_err(map_error)?;
+        match hash.get(&key, 0) {
+            Ok(_) => Ok(true),
+            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) => Err(map_error(error)),
+        }
     }
 
     /// Every slot of a per-CPU array: for each index, the value of each possible CPU.
@@ -365,6 +424,10 @@ impl Object {
             *sum.get_or_insert(0) += sys::recursion_misses(fd.as_fd()).ok()??;
         }
         sum
+    }
+
+    fn map_mut(&mut self, name: &str) -> Result<&mut Map> {
+        self.ebpf.map_mut(name).ok_or_else(|| no_map(name))
     }
 
     fn map(&self, name: &str) -> Result<&Map> {
@@ -448,6 +511,15 @@ fn no_map(name: &str) -> Error {
 
 fn map_error(error: MapError) -> Error {
     Error::Object(with_causes(&error))
+}
+
+/// Whether it says that there is no such key.
+fn is_missing(error: &MapError) -> bool {
+    match error {
+        MapError::KeyNotFound => true,
+        MapError::SyscallError(error) => error.io_error.raw_os_error() == Some(libc::ENOENT),
+        _ => false,
+    }
 }
 
 fn kernel_btf() -> Result<Btf> {

@@ -43,7 +43,7 @@ const PROGRAM_TYPES: [(&str, ProgramType, &str); 7] = [
 ];
 
 /// Types of maps by the names that bpftool gives them.
-const MAP_TYPES: [(&str, MapType); 8] = [
+const MAP_TYPES: [(&str, MapType); 9] = [
     ("hash", MapType::Hash),
     ("array", MapType::Array),
     ("percpu_array", MapType::PerCpuArray),
@@ -52,10 +52,11 @@ const MAP_TYPES: [(&str, MapType); 8] = [
     ("ringbuf", MapType::RingBuf),
     ("lpm_trie", MapType::LpmTrie),
     ("prog_array", MapType::ProgramArray),
+    ("cgroup_array", MapType::CgroupArray),
 ];
 
 /// The helpers that the embedded programs call.
-const HELPERS: [(&str, BpfHelper); 17] = [
+const HELPERS: [(&str, BpfHelper); 18] = [
     ("bpf_map_lookup_elem", BpfHelper::BPF_FUNC_map_lookup_elem),
     ("bpf_map_update_elem", BpfHelper::BPF_FUNC_map_update_elem),
     ("bpf_map_delete_elem", BpfHelper::BPF_FUNC_map_delete_elem),
@@ -66,6 +67,7 @@ const HELPERS: [(&str, BpfHelper); 17] = [
     ("bpf_get_current_comm", BpfHelper::BPF_FUNC_get_current_comm),
     ("bpf_perf_event_output", BpfHelper::BPF_FUNC_perf_event_output),
     ("bpf_get_current_task", BpfHelper::BPF_FUNC_get_current_task),
+    ("bpf_current_task_under_cgroup", BpfHelper::BPF_FUNC_current_task_under_cgroup),
     ("bpf_get_current_cgroup_id", BpfHelper::BPF_FUNC_get_current_cgroup_id),
     ("bpf_probe_read_user", BpfHelper::BPF_FUNC_probe_read_user),
     ("bpf_probe_read_kernel", BpfHelper::BPF_FUNC_probe_read_kernel),

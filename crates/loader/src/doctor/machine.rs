@@ -41,13 +41,13 @@ pub(super) fn cgroups() -> Vec<Feature> {
             GROUP,
             "v2",
             "not mounted",
-            "the cgroup ids of events cannot be told from each other or looked up",
+            "cgroups and containers of events come from a v1 hierarchy, and are not known where there is none either",
             "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified, or boot with systemd.unified_cgroup_hierarchy=1",
         ),
     };
     let v1 = match v1.first() {
         Some(at) => Feature {
-            costs: Some("groups made in v1 hierarchies only have one cgroup id, that of the v2 root".to_owned()),
+            costs: Some("a filter by a cgroup of v1 leaves out those that are made below it later".to_owned()),
             ..yes(GROUP, "v1", format!("mounted on {at} and {} more", v1.len() - 1))
         },
         None => not_needed(GROUP, "v1", "not mounted"),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, fs, time::Instant};
 
-use super::{Needs, Only, in_initial_pid_namespace, kernel_release, now};
+use super::{Keep, Needs, Only, in_initial_pid_namespace, kernel_release, now};
 use crate::{
     bpf::{Object, Opener, Target},
     error::{Error, Result},
@@ -41,8 +41,9 @@ pub(super) fn needs() -> Needs {
 /// # Errors
 /// [`Error::InvalidArgument`], [`Error::NotSupported`] where no hook works, [`Error::Privilege`].
 pub fn attach(options: &Options) -> Result<Session> {
-    let mut object = open(options)?;
-    let hooked = hooks::attach(&mut object, "count", &ways(options.only.failed), options.hook)?;
+    let (mut object, keep) = open(options)?;
+    let mut hooked = hooks::attach(&mut object, "count", &ways(options.only.failed), options.hook)?;
+    keep.follow(&mut object, &mut hooked.hooks)?;
     let attached = Attached {
         command: "count".to_owned(),
         hooks: hooked.hooks,
@@ -54,11 +55,11 @@ pub fn attach(options: &Options) -> Result<Session> {
     Session::start(object, Tool::Counter(Box::new(Pids::default())), attached)
 }
 
-/// The object with its maps.
-fn open(options: &Options) -> Result<Object> {
-    let filter = options.only.filter()?;
+/// The object with its maps, and whose opens it counts.
+fn open(options: &Options) -> Result<(Object, Keep)> {
+    let keep = options.only.prepare()?;
     needs().check_privileges()?;
-    let mut opener = Opener::new(objects::COUNT).global("FILTER", filter);
+    let mut opener = keep.opener(Opener::new(objects::COUNT));
     match options.max_entries {
         // The kernel allocates all of it at once; more would not fit into the memory that it may ask for.
         Some(entries) if !(1..=1 << 24).contains(&entries) => {
@@ -71,7 +72,9 @@ fn open(options: &Options) -> Result<Object> {
     if let Ok(offset) = tracefs::field_offset("syscalls", "sys_exit_openat", "ret") {
         opener = opener.global("SYS_EXIT_RET", offset);
     }
-    opener.open()
+    let mut object = opener.open()?;
+    keep.fill(&mut object)?;
+    Ok((object, keep))
 }
 
 /// The ways in the order of preference: trampolines cost least, kprobes see 32-bit callers too, raw tracepoints run

@@ -2,9 +2,10 @@
 
 use ebpflab_common::event::{self, Header, Kind};
 
-use super::{EventOptions, Needs, buffer_size, exec, kernel_release, open, ring::RingSource};
+use super::{EventOptions, Keep, Needs, buffer_size, exec, kernel_release, open, ring::RingSource};
 use crate::{
     bpf::{Object, Opener},
+    containers::{self, Locator},
     error::Result,
     hooks, objects, privilege,
     records::{Attached, Event},
@@ -31,10 +32,12 @@ pub(super) fn needs() -> Needs {
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
 pub fn attach(options: &EventOptions) -> Result<Session> {
-    let (mut object, buffer) = open_object(options)?;
+    let (mut object, buffer, keep, source) = open_object(options)?;
     let opens = hooks::attach(&mut object, "dashboard", &open::ways(), options.hook)?;
-    let hooked = opens.and(hooks::attach(&mut object, "dashboard", &exec::ways(false, true), None)?);
-    let activity = RingSource::new(&mut object, event, &[Kind::Open, Kind::Exec, Kind::Exit])?;
+    let mut hooked = opens.and(hooks::attach(&mut object, "dashboard", &exec::ways(false, true), None)?);
+    let locator = Locator::attach(source, &mut object, &mut hooked.hooks)?;
+    keep.follow(&mut object, &mut hooked.hooks)?;
+    let activity = RingSource::new(&mut object, event, locator, &[Kind::Open, Kind::Exec, Kind::Exit])?;
     let attached = Attached {
         command: "dashboard".to_owned(),
         hooks: hooked.hooks,
@@ -46,13 +49,16 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
     Session::start(object, Tool::Source(Box::new(activity)), attached)
 }
 
-/// The object with its maps, and the size of its buffer.
-fn open_object(options: &EventOptions) -> Result<(Object, u32)> {
-    let filter = options.only.filter()?;
+/// The object with its maps, the size of its buffer, whose events it keeps, and where their cgroups are.
+fn open_object(options: &EventOptions) -> Result<(Object, u32, Keep, containers::Source)> {
+    let keep = options.only.prepare()?;
     needs().check_privileges()?;
+    let source = containers::Source::choose()?;
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), open::LARGEST.max(exec::LARGEST))?;
-    let opener = Opener::new(objects::DASHBOARD).global("FILTER", filter).max_entries("EVENTS", buffer);
-    Ok((exec::prepared(opener, false, true).open()?, buffer))
+    let opener = source.opener(keep.opener(Opener::new(objects::DASHBOARD))).max_entries("EVENTS", buffer);
+    let mut object = exec::prepared(opener, false, true).open()?;
+    keep.fill(&mut object)?;
+    Ok((object, buffer, keep, source))
 }
 
 fn event(record: &[u8], clock_offset: u64) -> Option<Event> {

@@ -8,9 +8,10 @@ use ebpflab_common::{
     exit::Exit,
 };
 
-use super::{EventOptions, Needs, buffer_size, clock_offset, kernel_release, open::with_offsets};
+use super::{EventOptions, Keep, Needs, buffer_size, clock_offset, kernel_release, open::with_offsets};
 use crate::{
     bpf::{Object, Opener, Perf, Target},
+    containers::{self, Locator},
     error::Result,
     hooks::{self, Kind, Way},
     names::{ErrorName, Words},
@@ -52,9 +53,11 @@ pub(super) fn needs() -> Needs {
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
 pub fn attach(options: &Options) -> Result<Session> {
-    let (mut object, perf, buffer) = open(options)?;
+    let (mut object, perf, buffer, keep, source) = open(options)?;
     let ways = ways(options.events.only.failed, options.exits);
-    let hooked = hooks::attach(&mut object, "exec", &ways, options.events.hook)?;
+    let mut hooked = hooks::attach(&mut object, "exec", &ways, options.events.hook)?;
+    let locator = Locator::attach(source, &mut object, &mut hooked.hooks)?;
+    keep.follow(&mut object, &mut hooked.hooks)?;
     let attached = Attached {
         command: "exec".to_owned(),
         hooks: hooked.hooks,
@@ -64,19 +67,21 @@ pub fn attach(options: &Options) -> Result<Session> {
         mode: Optional(None),
     };
     let kinds: &[_] = if options.exits { &[event::Kind::Exec, event::Kind::Exit] } else { &[event::Kind::Exec] };
-    let execs = Execs { perf, clock_offset: clock_offset()?, kinds };
+    let execs = Execs { perf, clock_offset: clock_offset()?, locator, kinds };
     Session::start(object, Tool::Source(Box::new(execs)), attached)
 }
 
-/// The object with its maps, its buffers, and the size of each.
-fn open(options: &Options) -> Result<(Object, Perf, u32)> {
-    let filter = options.events.only.filter()?;
+/// The object with its maps, its buffers, the size of each, whose events it keeps, and where their cgroups are.
+fn open(options: &Options) -> Result<(Object, Perf, u32, Keep, containers::Source)> {
+    let keep = options.events.only.prepare()?;
     needs().check_privileges()?;
+    let source = containers::Source::choose()?;
     let buffer = buffer_size(options.events.buffer.unwrap_or(BUFFER), LARGEST)?;
-    let opener = Opener::new(objects::EXEC).global("FILTER", filter);
+    let opener = source.opener(keep.opener(Opener::new(objects::EXEC)));
     let mut object = prepared(opener, options.events.only.failed, options.exits).open()?;
+    keep.fill(&mut object)?;
     let perf = object.take_perf("EVENTS", buffer as usize)?;
-    Ok((object, perf, buffer))
+    Ok((object, perf, buffer, keep, source))
 }
 
 /// Tells the programs whether exits are asked for, and what tracefs says about the records. Where it says nothing the
@@ -122,7 +127,7 @@ pub(super) fn ways(failed: bool, exits: bool) -> Vec<Way> {
     if !failed {
         return vec![tracepoint, raw_tracepoint];
     }
-    let entries = [("exec_tp_enter", "sys_enter_execve"), ("exec_tp_enterat", "sys_enter_execveat")];
+    let entries = [("exec_tp_execve", "sys_enter_execve"), ("exec_tp_execveat", "sys_enter_execveat")];
     tracepoint.programs.extend(hooks::each(entries));
     tracepoint.programs.extend(hooks::on_each("exec_tp_exit", ["sys_exit_execve", "sys_exit_execveat"]));
     tracepoint.blind_to = &["kernel", "compat"];
@@ -136,6 +141,7 @@ struct Execs {
     perf: Perf,
     /// From the clock of the records to nanoseconds since the epoch.
     clock_offset: u64,
+    locator: Locator,
     kinds: &'static [event::Kind],
 }
 
@@ -147,7 +153,12 @@ impl Source for Execs {
         // A record that is no record is missing from `received`, and the ledger says so.
         self.perf.drain(|record| events.extend(any_event(record, self.clock_offset)));
         events.sort_by_key(Event::time);
-        events.into_iter().for_each(take);
+        // After the events: what made them possible was told before.
+        self.locator.update();
+        for mut event in events {
+            self.locator.locate(&mut event);
+            take(event);
+        }
     }
 
     /// An exit is one event, with nothing to come after it, and so is an exec, but for calls that may fail.
@@ -194,6 +205,8 @@ pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<ExecEvent> {
         loginuid: Exec::known(exec.loginuid),
         comm: Text(header.comm().to_vec()),
         cgroup: header.cgroup,
+        cgroup_path: None,
+        container: None,
         filename: (!header.has(Header::FAULT)).then(|| Text(filename.to_vec())),
         exe: whole_path(exec.path_marks(Exec::EXE), exe),
         cwd: whole_path(exec.path_marks(Exec::CWD), cwd),
@@ -258,6 +271,8 @@ pub(super) fn exit_event(record: &[u8], clock_offset: u64) -> Option<ExitEvent> 
         gid: header.gid,
         comm: Text(header.comm().to_vec()),
         cgroup: header.cgroup,
+        cgroup_path: None,
+        container: None,
         exit_code: exit.code(),
         signal: exit.signal(),
         core: exit.dumped_core(),

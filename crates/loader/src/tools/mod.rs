@@ -6,6 +6,7 @@ pub mod exec;
 mod only;
 pub mod open;
 mod ring;
+mod tree;
 pub mod xdp;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,7 +20,7 @@ use crate::{
     privilege::{self, Capability},
 };
 pub use only::Only;
-pub(crate) use only::in_initial_pid_namespace;
+pub(crate) use only::{Keep, in_initial_pid_namespace};
 
 /// What a tool needs, for whoever wants to know before it is attached.
 pub(crate) struct Needs {

@@ -5,9 +5,10 @@ use ebpflab_common::{
     open::{FULL_PATH_LEN, Open, PATH_LEN},
 };
 
-use super::{EventOptions, Needs, buffer_size, kernel_release, ring::RingSource};
+use super::{EventOptions, Keep, Needs, buffer_size, kernel_release, ring::RingSource};
 use crate::{
     bpf::{Object, Opener, Target},
+    containers::{self, Locator},
     error::Result,
     hooks::{self, EXITS, Kind, Way},
     names::{ErrorName, FlagNames, Words, device_number, is_magic_link},
@@ -40,10 +41,12 @@ pub(super) fn needs() -> Needs {
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
 pub fn attach(options: &EventOptions) -> Result<Session> {
-    let (mut object, buffer) = open(options)?;
-    let hooked = hooks::attach(&mut object, "open", &ways(), options.hook)?;
-    let opens =
-        RingSource::new(&mut object, |record, offset| event(record, offset).map(Event::Open), &[event::Kind::Open])?;
+    let (mut object, buffer, keep, source) = open(options)?;
+    let mut hooked = hooks::attach(&mut object, "open", &ways(), options.hook)?;
+    let locator = Locator::attach(source, &mut object, &mut hooked.hooks)?;
+    keep.follow(&mut object, &mut hooked.hooks)?;
+    let parse = |record: &[u8], offset| event(record, offset).map(Event::Open);
+    let opens = RingSource::new(&mut object, parse, locator, &[event::Kind::Open])?;
     let attached = Attached {
         command: "open".to_owned(),
         hooks: hooked.hooks,
@@ -55,13 +58,16 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
     Session::start(object, Tool::Source(Box::new(opens)), attached)
 }
 
-/// The object with its maps, and the size of its buffer.
-fn open(options: &EventOptions) -> Result<(Object, u32)> {
-    let filter = options.only.filter()?;
+/// The object with its maps, the size of its buffer, whose events it keeps, and where their cgroups are.
+fn open(options: &EventOptions) -> Result<(Object, u32, Keep, containers::Source)> {
+    let keep = options.only.prepare()?;
     needs().check_privileges()?;
+    let source = containers::Source::choose()?;
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), LARGEST)?;
-    let opener = Opener::new(objects::OPEN).global("FILTER", filter).max_entries("EVENTS", buffer);
-    Ok((with_offsets(opener).open()?, buffer))
+    let opener = source.opener(keep.opener(Opener::new(objects::OPEN))).max_entries("EVENTS", buffer);
+    let mut object = with_offsets(opener).open()?;
+    keep.fill(&mut object)?;
+    Ok((object, buffer, keep, source))
 }
 
 /// Tells the programs what tracefs says about the records of system calls. Where it says nothing their tracepoints
@@ -147,6 +153,8 @@ pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<OpenEvent> {
         gid: header.gid,
         comm: Text(header.comm().to_vec()),
         cgroup: header.cgroup,
+        cgroup_path: None,
+        container: None,
         path: (!header.has(Header::FAULT)).then(|| Text(path.to_vec())),
         full_path: full_path.map(|full_path| Text(full_path.to_vec())),
         path_truncated: header.has(Header::TRUNCATED | Open::FULL_PATH_TRUNCATED),
