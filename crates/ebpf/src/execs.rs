@@ -489,7 +489,7 @@ fn exec_sys_exit(ctx: RawTracePointContext) -> i32 {
 }
 
 #[tracepoint(category = "syscalls", name = "sys_enter_execve")]
-fn exec_tp_execve(ctx: TracePointContext) -> u32 {
+fn exec_tp_enter(ctx: TracePointContext) -> u32 {
     if enabled() {
         let _ = enter(&call_of(ExecSyscall::Execve, tp_arguments(&ctx, 2), 8));
     }
@@ -497,7 +497,7 @@ fn exec_tp_execve(ctx: TracePointContext) -> u32 {
 }
 
 #[tracepoint(category = "syscalls", name = "sys_enter_execveat")]
-fn exec_tp_execveat(ctx: TracePointContext) -> u32 {
+fn exec_tp_enterat(ctx: TracePointContext) -> u32 {
     if enabled() {
         let _ = enter(&call_of(ExecSyscall::Execveat, tp_arguments(&ctx, 3), 8));
     }

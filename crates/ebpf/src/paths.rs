@@ -5,6 +5,8 @@
 //! of each step, and a program may go on where another one stopped (a tail call). Names are read without the kernel's
 //! locks: one that is changed by a rename at the same moment may come out as either, or mixed.
 
+#![allow(dead_code, reason = "not every object needs all of it")]
+
 use aya_ebpf::{btf_maps::PerCpuArray, helpers::generated::bpf_probe_read_kernel, macros::btf_map};
 use ebpflab_common::open::{AT_FDCWD, FULL_PATH_LEN, PATH_LEN};
 use ebpflab_ebpf::{

@@ -20,7 +20,12 @@ const KERNELS: [(&str, &[u8]); 5] = [
 ];
 
 /// Offsets in bytes, in the order of [`KERNELS`].
-const FIELDS: [(&str, [u64; 5]); 35] = [
+const FIELDS: [(&str, [u64; 5]); 52] = [
+    ("cgroup.kn", [248, 248, 256, 256, 296]),
+    ("cgroup.root", [480, 656, 720, 696, 808]),
+    ("cgroup_root.hierarchy_id", [12, 12, 12, 12, 12]),
+    ("cgroup_subsys_state.cgroup", [0, 0, 0, 0, 0]),
+    ("css_set.subsys[0]", [0, 0, 0, 0, 0]),
     ("dentry.d_hash.pprev", [16, 16, 16, 16, 16]),
     ("dentry.d_name.len", [36, 36, 36, 36, 36]),
     ("dentry.d_name.name", [40, 40, 40, 40, 40]),
@@ -37,21 +42,33 @@ const FIELDS: [(&str, [u64; 5]); 35] = [
     ("fs_struct.root.mnt", [24, 24, 24, 24, 24]),
     ("inode.i_ino", [64, 64, 64, 64, 64]),
     ("inode.i_sb", [40, 40, 40, 40, 40]),
+    ("kernfs_node.id", [104, 104, 96, 96, 96]),
     ("linux_binprm.filename", [96, 96, 96, 96, 120]),
     ("mm_struct.arg_end", [320, 320, 384, 488, 736]),
     ("mm_struct.arg_start", [312, 312, 376, 480, 728]),
+    ("mm_struct.exe_file", [928, 944, 1168, 1312, 1536]),
+    ("mm_struct.start_stack", [304, 304, 368, 472, 720]),
     ("mount.mnt.mnt_root", [32, 32, 32, 32, 32]),
     ("mount.mnt_mountpoint", [24, 24, 24, 24, 24]),
     ("mount.mnt_parent", [16, 16, 16, 16, 16]),
     ("pid.level", [4, 4, 4, 4, 4]),
     ("pid.numbers[0].nr", [96, 96, 112, 144, 128]),
     ("pt_regs.orig_ax", [120, 120, 120, 120, 120]),
+    ("signal_struct.flags", [116, 116, 116, 116, 116]),
+    ("signal_struct.group_exit_code", [96, 96, 96, 96, 96]),
+    ("signal_struct.live.counter", [4, 4, 4, 4, 4]),
     ("super_block.s_dev", [16, 16, 16, 16, 16]),
+    ("task_struct.cgroups", [3328, 3600, 3584, 2376, 4072]),
+    ("task_struct.comm[0]", [2736, 2976, 2976, 1752, 3408]),
+    ("task_struct.exit_code", [2136, 2312, 2332, 1164, 2772]),
     ("task_struct.files", [2808, 3048, 3048, 1824, 3488]),
     ("task_struct.fs", [2800, 3040, 3040, 1816, 3480]),
     ("task_struct.group_leader", [2296, 2480, 2496, 1328, 2936]),
+    ("task_struct.loginuid.val", [2936, 3176, 3176, 1952, 3624]),
     ("task_struct.mm", [2056, 2272, 2304, 1136, 2744]),
     ("task_struct.real_parent", [2248, 2432, 2448, 1280, 2888]),
+    ("task_struct.signal", [2832, 3072, 3072, 1848, 3520]),
+    ("task_struct.start_boottime", [2544, 2784, 2784, 1560, 3224]),
     ("task_struct.tgid", [2236, 2420, 2436, 1268, 2876]),
     ("task_struct.thread_info.status", [8, 16, 16, 16, 16]),
     ("task_struct.thread_pid", [2336, 2520, 2536, 1368, 2976]),
@@ -255,15 +272,17 @@ fn a_field_that_a_kernel_lacks_is_said_not_to_exist() {
 #[test]
 fn the_records_are_there() {
     let fields = |elf| records(elf).into_iter().map(|record| record.field).collect::<BTreeSet<_>>().len();
-    // The thread's compat status at sys_enter and sys_exit, and the number of the call that returns.
-    assert_eq!(fields(objects::COUNT), 2);
-    // The compat status; the process's own number (4 fields); an open file (6), its identity (4) and whether it is
-    // unlinked; the working directory and the root (5); the way up (7).
-    assert_eq!(fields(objects::OPEN), 28);
-    // mm, both ends of the arguments, the parent and its pid, the file name; the process's own number (4).
-    assert_eq!(fields(objects::EXEC), 10);
-    // But for the process's own number, what both have.
-    assert_eq!(fields(objects::DASHBOARD), 28 + 6);
+    // The thread's compat status and the number of the call that returns; the cgroup of a v1 hierarchy (5 fields), and
+    // for a tree what a process is called (1) and whether it ends (2).
+    assert_eq!(fields(objects::COUNT), 10);
+    // All of these but the number; the process's own number (4 fields); what a cgroup that is made belongs to (2); an
+    // open file (6), its identity (4) and whether it is unlinked; the working directory and the root (5); the way up (7).
+    assert_eq!(fields(objects::OPEN), 38);
+    // The first two lines; mm, its arguments, stack and executable, the parent and its name, who logged in, the file
+    // name; how a process ended; paths as for opens.
+    assert_eq!(fields(objects::EXEC), 44);
+    // All of both.
+    assert_eq!(fields(objects::DASHBOARD), 52);
     // Packets are no kernel structs, and the probes do nothing.
     assert_eq!((fields(objects::XDP), fields(objects::PROBE)), (0, 0));
 }

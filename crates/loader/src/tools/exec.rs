@@ -127,7 +127,7 @@ pub(super) fn ways(failed: bool, exits: bool) -> Vec<Way> {
     if !failed {
         return vec![tracepoint, raw_tracepoint];
     }
-    let entries = [("exec_tp_execve", "sys_enter_execve"), ("exec_tp_execveat", "sys_enter_execveat")];
+    let entries = [("exec_tp_enter", "sys_enter_execve"), ("exec_tp_enterat", "sys_enter_execveat")];
     tracepoint.programs.extend(hooks::each(entries));
     tracepoint.programs.extend(hooks::on_each("exec_tp_exit", ["sys_exit_execve", "sys_exit_execveat"]));
     tracepoint.blind_to = &["kernel", "compat"];

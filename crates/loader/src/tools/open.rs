@@ -133,14 +133,18 @@ pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<OpenEvent> {
     let (path, rest) = rest.split_at_checked(open.path_len as usize)?;
     let full_path = rest.get(..open.full_path_len as usize)?;
     let header = &open.header;
-    let full_path = match open.ret {
-        _ if header.has(Open::FULL_PATH_FAULT) => None,
-        _ if header.has(Open::FULL_PATH_IS_PATH) => Some(path),
+    let full_path = if header.has(Open::FULL_PATH_FAULT) {
+        None
+    } else if header.has(Open::FULL_PATH_IS_PATH) {
+        Some(path)
+    } else if full_path.is_empty() {
         // Of a pipe: what is outside need not have a name.
-        _ if full_path.is_empty() => None,
-        // It is not the root that this begins at.
-        _ if header.has(Open::FULL_PATH_TRUNCATED) => Some(full_path.strip_prefix(b"/").unwrap_or(full_path)),
-        _ => Some(full_path),
+        None
+    } else if header.has(Open::FULL_PATH_TRUNCATED | Open::OUTSIDE) {
+        // It is not the root of the process that this begins at.
+        Some(full_path.strip_prefix(b"/").unwrap_or(full_path))
+    } else {
+        Some(full_path)
     };
     let opened = open.inode != 0;
     Some(OpenEvent {
