@@ -1,4 +1,4 @@
-"""`open` beside a workload that opens by every way that a path may take: what each record says of it, field by field."""
+"""`open` beside a workload that opens by every way that a path may take: each record, field by field."""
 
 from __future__ import annotations
 
@@ -35,7 +35,8 @@ def compare(events: list[lab.Record], done: list[dict[str, Any]]) -> None:
         if "full_end" in known:
             # Neither from the root on nor from the middle of a name.
             whole = text(event, "full_path") or ""
-            assert whole.startswith("d") and whole.endswith(f"/{known['full_end']}"), known["full_end"]
+            assert whole.startswith("d"), known["full_end"]
+            assert whole.endswith(f"/{known['full_end']}")
             told["full_end"] = known["full_end"]
         assert told == known
 

@@ -250,6 +250,8 @@ def test_lines_of_all_kinds() -> None:
         "exec     4211  ls                         ls -l",
         "exit     4211  ls                      0  after 0.002 s",
     ]
+
+
 def test_containers_are_shown_by_name_or_the_start_of_their_id() -> None:
     container = Container("0123456789abcdef" * 4, "docker", None)
     for view, event in ((opens, OPEN), (execs, EXEC)):

@@ -233,7 +233,7 @@ COMMANDS = {
 
 def main() -> None:
     """Get ready, say so, and obey."""
-    os.chmod(FOLDER, 0o777)  # noqa: PTH101, S103  for `uid`
+    os.chmod(FOLDER, 0o777)  # noqa: S103  for `uid`
     os.close(os.open(FILE, os.O_CREAT | os.O_RDWR, 0o666))
     # Whatever threads need when they first start is there afterwards.
     threads(1)

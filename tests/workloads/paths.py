@@ -50,7 +50,7 @@ def attempt(
     mode: int = 0o600,
     dirfd: int = AT_FDCWD,
     at: int | None = None,
-    **known: Any,
+    **known: Any,  # noqa: ANN401  fields of a record
 ) -> int:
     """Open a path, which is at an address where that is told, by openat; note what a record of it has to say."""
     where = ctypes.c_void_p(at) if path is None or at else os.fsencode(path)
@@ -60,7 +60,7 @@ def attempt(
     failure = ctypes.get_errno()
     LIBC.prctl(PR_SET_NAME, b"between")
     creates = flags & os.O_CREAT or flags & os.O_TMPFILE == os.O_TMPFILE
-    record = {"path": path, "flags": flags, "mode": mode if creates else 0, "dirfd": dirfd}
+    record: dict[str, Any] = {"path": path, "flags": flags, "mode": mode if creates else 0, "dirfd": dirfd}
     record |= {"path_truncated": False, "path_fault": None, "path_notes": []}
     if fd >= 0:
         status = os.fstat(fd)
@@ -136,9 +136,8 @@ def special(base: str, at: int) -> None:
     close(fd)
     gone = name()
     fd = attempt(f"{base}/{gone}", os.O_CREAT | os.O_RDWR)
-    by_link = {"path_notes": ["magic_link"]}
     if os.path.exists("/proc/self/fd"):
-        close(attempt(f"/proc/self/fd/{fd}", **by_link))
+        close(attempt(f"/proc/self/fd/{fd}", path_notes=["magic_link"]))
         os.unlink(f"{base}/{gone}")
         whole = there(fd).removesuffix(" (deleted)")
         close(attempt(f"/proc/self/fd/{fd}", full_path=whole, path_notes=["unlinked", "magic_link"]))
@@ -233,7 +232,7 @@ def enclose(kind: str) -> str:
     os.mkdir(root)
     if kind == "ext4":
         image = f"{FOLDER}/image"
-        with open(image, "wb") as file:  # noqa: PTH123
+        with open(image, "wb") as file:
             file.truncate(64 << 20)
         subprocess.run(["mkfs.ext4", "-q", image], check=True)
         # Not by mount(8) alone: it takes a file of the same inode number, which was removed, for this one.

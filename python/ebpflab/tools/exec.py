@@ -79,9 +79,9 @@ def execs(
     or its path below the mount of v2), `container` one by name, id or the first digits of that. All of it filters in
     the kernel, each exit by what the process is then. `failed` keeps only calls of execve and execveat that failed
     (`name` is then that of the thread that makes them), and exits that tell of a failure: a status that is not 0, or a
-    signal. `hook` forces `tracepoint` or `raw_tracepoint`; `attached` says which was taken and why. `buffer` is the size
-    of each CPU's perf buffer in bytes (256 KiB), rounded up to a power of two; what does not fit is `ledger.dropped`.
-    With `exits`, `stop().ledgers` has a ledger for each kind.
+    signal. `hook` forces `tracepoint` or `raw_tracepoint`; `attached` says which was taken and why. `buffer` is the
+    size of each CPU's perf buffer in bytes (256 KiB), rounded up to a power of two; what does not fit is
+    `ledger.dropped`. With `exits`, `stop().ledgers` has a ledger for each kind.
 
     Raises:
         NotSupportedError: This kernel has none of the hooks, or not the one asked for.
