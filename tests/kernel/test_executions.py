@@ -153,7 +153,10 @@ def test_of_threads_that_execute_at_once_one_wins_and_the_others_are_accounted_f
 
 def test_raw_tracepoints_are_the_first_choice_for_failures(start: Start) -> None:
     attached = start("exec", "-x", wrapper=lab.WITH_TRACEFS).record()
-    assert [hook["target"] for hook in attached["hooks"]] == ["sched_process_exec", "sys_enter", "sys_exit"]
+    assert [hook["target"] for hook in attached["hooks"]] == [
+        *("sched_process_exec", "sys_enter", "sys_exit"),
+        "cgroup_mkdir",
+    ]
     assert {hook["reason"] for hook in attached["hooks"]} == {"first choice"}
     assert attached["blind_to"] == ["kernel"]
 

@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -236,8 +237,11 @@ def test_only_one_thread(start: Start, opener: lab.Opener) -> None:
 def test_threads_have_ids_of_their_own(start: Start, opener: lab.Opener) -> None:
     tool = start("open", "-p", str(opener.pid)).attached()
     done = opener.do("threads", 23)
-    seen = [(event["pid"], event["tid"]) for event in tool.stop().events]
-    assert sorted(seen) == sorted((opener.pid, int(tid)) for tid, opens in done.items() for _ in range(opens))
+    ended = tool.stop()
+    seen = Counter((event["pid"], event["tid"]) for event in ended.events)
+    made = Counter({(opener.pid, int(tid)): opens for tid, opens in done.items()})
+    assert seen <= made
+    assert made.total() - seen.total() <= lab.may_lack(ended.ledger)
 
 
 def test_only_one_user(start: Start, opener: lab.Opener) -> None:
@@ -335,16 +339,18 @@ def test_calls_that_block_cost_nobody_an_event(start: Start, opener: lab.Opener,
         opener.do("release", False)
     opened = [event for event in ended.events if event["path"] == f"{opener.folder}/file"]
     of_children = [event for event in ended.events if event["pid"] in set(children)]
-    assert len(opened) == 1_000
+    may_lack = lab.may_lack(ended.ledger)
+    assert 1_000 - may_lack <= len(opened) <= 1_000
     # The other end of the FIFO is one more.
-    assert len(ended.events) - len(opened) - len(of_children) == (end == "opened")
-    assert ended.ledger["pending"] == (40 if end == "pending" else 0)
-    assert ended.ledger["unpaired"] == 0
-    assert lab.none_missed(ended.ledger)
+    others = len(ended.events) - len(opened) - len(of_children)
+    assert (end == "opened") - may_lack <= others <= (end == "opened")
+    blocked_still = 40 if end == "pending" else 0
+    assert blocked_still <= ended.ledger["pending"] + ended.ledger["unpaired"] <= blocked_still + may_lack
     if end == "pending":
         assert of_children == []
     else:
-        assert sorted(event["pid"] for event in of_children) == sorted(children)
+        assert {event["pid"] for event in of_children} <= set(children)
+        assert 40 - may_lack <= len(of_children) <= 40
         assert {event["path"] for event in of_children} == {f"{opener.folder}/fifo"}
         assert {event["ret"] >= 0 for event in of_children} == {end == "opened"}
 
