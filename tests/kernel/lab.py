@@ -47,6 +47,8 @@ WITHOUT_TRACEFS = (
 )
 # What has it is the first process of a PID namespace of its own.
 IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child")
+#: The kinds of cgroup hierarchies. In the matrix there is v2 alone, as Debian has it.
+HIERARCHIES = ("v2", pytest.param("v1", marks=pytest.mark.native))
 CLONE_NEWNET = 0x4000_0000
 _LIBC = ctypes.CDLL(None, use_errno=True)
 

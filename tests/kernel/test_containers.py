@@ -41,7 +41,7 @@ class Container:
         self.cgroup.close()
 
 
-@pytest.fixture(params=["v2", "v1"])
+@pytest.fixture(params=lab.HIERARCHIES)
 def mount(request: pytest.FixtureRequest) -> Path:
     """Where a hierarchy of each kind is mounted."""
     found = lab.cgroup_mount(request.param)

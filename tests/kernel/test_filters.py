@@ -212,7 +212,7 @@ class Cgroups:
         return cgroup
 
 
-@pytest.fixture(params=["v2", "v1"])
+@pytest.fixture(params=lab.HIERARCHIES)
 def cgroups(request: pytest.FixtureRequest) -> Iterator[Cgroups]:
     """Cgroups in each kind of hierarchy."""
     mount = lab.cgroup_mount(request.param)
