@@ -28,6 +28,8 @@ IDENTITIES: dict[str, Callable[[], None]] = {
     "nobody-bpf-perfmon": identity.nobody(identity.CAP_BPF, identity.CAP_PERFMON),
     "nobody-bpf": identity.nobody(identity.CAP_BPF),
 }
+#: Every tool is attached by every hook, as it is for root.
+LONG = ("root-without-tracefs", "nobody-bpf-perfmon")
 #: For each tool: the kinds of hooks that it takes by itself, or None if it does not work; and those that can be forced.
 Abilities = dict[str, tuple[set[str] | None, set[str]]]
 
@@ -83,7 +85,9 @@ def _works(attach: Callable[..., ebpflab.Session], hook: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("who", IDENTITIES)
+@pytest.mark.parametrize(
+    "who", [pytest.param(who, marks=pytest.mark.full) if who in LONG else who for who in IDENTITIES]
+)
 def test_a_tool_works_if_and_only_if_doctor_says_so(who: str, iface: str) -> None:
     expected = identity.in_child(IDENTITIES[who], real(iface))
     assert identity.in_child(IDENTITIES[who], told) == expected

@@ -62,7 +62,9 @@ def look(pid: int, events: list[lab.Record]) -> int:
 
 
 @pytest.mark.parametrize("hook", lab.DEFAULTS)
-@pytest.mark.parametrize("where", ["tmpfs", "tmpfs chroot", "ext4 chroot"])
+@pytest.mark.parametrize(
+    "where", [*(pytest.param(where, marks=pytest.mark.full) for where in ("tmpfs", "tmpfs chroot")), "ext4 chroot"]
+)
 def test_every_kind_of_path(start: Start, paths: lab.Paths, hook: str, where: str) -> None:
     kind, *chroot = where.split()
     base = paths.do("enclose", kind) if chroot else paths.folder
