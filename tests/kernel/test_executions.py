@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.smoke
 
-HOOKS = ("tracepoint", "raw_tracepoint")
+HOOKS = ("tracepoint", pytest.param("raw_tracepoint", marks=pytest.mark.full))
 #: Fields that are bytes, and those that are lists of them.
 TEXTS = {"comm", "parent_comm", "filename", "exe", "cwd"}
 LISTS = {"argv"}

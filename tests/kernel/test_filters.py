@@ -92,6 +92,7 @@ def test_a_tree_is_all_of_it_and_nobody_else(start: Start, family: lab.Family, c
 
 
 @pytest.mark.smoke
+@pytest.mark.full
 def test_nobody_is_missing_who_is_forked_while_the_tree_is_searched(start: Start, family: lab.Family) -> None:
     busy = leaf(family.folder, rapid=leaf(family.folder))
     tree = leaf(family.folder, children=[busy])
