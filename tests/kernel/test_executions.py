@@ -147,8 +147,11 @@ def test_of_threads_that_execute_at_once_one_wins_and_the_others_are_accounted_f
     # Killed by the winner before they came to it. The kernel would have made the call again; where the signal comes
     # while it makes room for the arguments it gives up (fs/exec.c, `get_arg_page`).
     assert {event["error"] for event in ended.events} <= {"E2BIG", "EAGAIN", "ERESTARTNOHAND", "ERESTARTNOINTR"}
-    assert ended.ledger["filtered"] >= 50
-    assert (ended.ledger["pending"], ended.ledger["unpaired"], ended.status, ended.stderr) == (0, 0, 0, "")
+    may_lack = lab.may_lack(ended.ledger)
+    assert ended.ledger["filtered"] + may_lack >= 50
+    assert ended.ledger["pending"] + ended.ledger["unpaired"] <= may_lack
+    assert ended.status == 0
+    assert bool(ended.stderr) <= bool(may_lack)
 
 
 def test_raw_tracepoints_are_the_first_choice_for_failures(start: Start) -> None:
