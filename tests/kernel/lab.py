@@ -413,7 +413,7 @@ def none_missed(ledger: dict[str, int]) -> bool:
 
 
 def but_for_missed(stderr: str) -> str:
-    """Return what a tool said, without the loss that is none of its own: runs that were skipped, and so calls undone."""
+    """Return what a tool said, without what is no fault of its own: runs that were skipped, and calls left undone."""
     line = r"^ebpflab: lost: (unpaired \d+, )?missed \d+\n"
     return re.sub(line, "", stderr, flags=re.MULTILINE) if preemptible() else stderr
 
