@@ -4,6 +4,7 @@
 //! ([`schema`]).
 
 pub mod bpf;
+mod btf;
 mod cgroups;
 mod containers;
 pub mod doctor;

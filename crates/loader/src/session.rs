@@ -127,7 +127,7 @@ impl Session {
         if let Tool::Source(source) = &tool {
             source.fds().into_iter().try_for_each(watch)?;
         }
-        object.forget_btf();
+        object.forget_functions();
         object.set_word("ENABLED", 1)?;
         let state = State {
             running: Some(Running { object, tool }),

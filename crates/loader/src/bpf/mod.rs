@@ -6,14 +6,12 @@ mod sys;
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap as StdHashMap},
-    error, fmt,
-    fs::File,
-    io,
+    error, fmt, fs, io,
     os::fd::{AsFd, BorrowedFd},
 };
 
 use aya::{
-    Btf, Ebpf, EbpfLoader, Pod,
+    Btf, Ebpf, EbpfLoader, Endianness, Pod,
     maps::{
         Array, CgroupArray, HashMap, Map, MapData, MapError, PerCpuArray, PerfEventArray, ProgramArray, RingBuf,
         perf::{PerfEvent, PerfEventArrayBuffer},
@@ -33,6 +31,7 @@ use nix::{
 use object::{Object as _, ObjectSection as _};
 
 use crate::{
+    btf,
     error::{Error, Result, with_causes},
     privilege,
 };
@@ -133,11 +132,10 @@ impl<'a> Opener<'a> {
     /// # Errors
     /// [`Error::Object`] for a file that is none or does not fit this kernel, [`Error::Privilege`].
     pub fn open(self) -> Result<Object> {
-        if has_core_relocations(self.bytes) {
-            check_btf()?;
-        }
+        let btf = btf_for(self.bytes)?;
         raise_memlock();
         let mut loader = EbpfLoader::new();
+        loader.btf(btf.as_ref());
         for (name, value) in &self.globals {
             loader.override_global(name, value.as_slice(), true);
         }
@@ -148,30 +146,29 @@ impl<'a> Opener<'a> {
             true => refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
         })?;
-        Ok(Object { ebpf, attached: BTreeSet::new(), btf: None })
+        Ok(Object { ebpf, attached: BTreeSet::new(), functions: None })
     }
 }
 
-/// Whether an object asks for offsets of the running kernel: the length of such records in the header of `.BTF.ext`
-/// (Documentation/bpf/btf.rst).
-fn has_core_relocations(elf: &[u8]) -> bool {
-    const CORE_RELO_LEN: usize = 28;
-    let length = || {
-        let file = object::File::parse(elf).ok()?;
-        let header = file.section_by_name(".BTF.ext")?.data().ok()?;
-        Some(u32::from_ne_bytes(*header.get(CORE_RELO_LEN..)?.first_chunk()?))
+/// The kernel's types that an object asks about, if it asks about any. Without them aya leaves an object as it is, and its
+/// programs would read at wrong offsets.
+fn btf_for(elf: &[u8]) -> Result<Option<Btf>> {
+    const TYPE_ID_TARGET: u32 = 7;
+    let Some(records) = section(elf, ".BTF.ext") else { return Ok(None) };
+    // Where they cannot be read aya has to say so.
+    let questions = btf::questions(records);
+    if questions.as_ref().is_some_and(Vec::is_empty) {
+        return Ok(None);
+    }
+    let cut_down = |kernel: &[u8]| match questions {
+        Some(questions) if !questions.contains(&TYPE_ID_TARGET) => btf::like_those_of(section(elf, ".BTF")?, kernel),
+        _ => None,
     };
-    length().is_some_and(|length| length > 0)
+    kernel_btf("finding fields of the kernel's structs", cut_down).map(Some)
 }
 
-/// aya leaves an object as it is where it cannot read the kernel's types: its programs would read at wrong offsets.
-fn check_btf() -> Result<()> {
-    const PATH: &str = "/sys/kernel/btf/vmlinux";
-    File::open(PATH).map(drop).map_err(|error| Error::NotSupported {
-        feature: "finding fields of the kernel's structs".to_owned(),
-        needs: "a kernel built with CONFIG_DEBUG_INFO_BTF".to_owned(),
-        reason: format!("{PATH}: {error}"),
-    })
+fn section<'a>(elf: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    object::File::parse(elf).ok()?.section_by_name(name)?.data().ok()
 }
 
 /// Kernels before 5.11 charge maps against RLIMIT_MEMLOCK: there it is raised, for good, since maps may be made at any
@@ -203,8 +200,8 @@ pub(crate) fn refused(operation: &str) -> Error {
 pub struct Object {
     ebpf: Ebpf,
     attached: BTreeSet<String>,
-    /// Once it was asked for: several megabytes, which take 20 ms to read.
-    btf: Option<Btf>,
+    /// Once they were asked for: several megabytes.
+    functions: Option<Btf>,
 }
 
 impl Object {
@@ -226,10 +223,10 @@ impl Object {
     /// [`Error::Verifier`], [`Error::Privilege`].
     pub fn load(&mut self, name: &str, target: &Target) -> Result<()> {
         let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
-        if matches!(target, Target::Fentry(_) | Target::Fexit(_)) && self.btf.is_none() {
-            self.btf = Some(kernel_btf()?);
+        if matches!(target, Target::Fentry(_) | Target::Fexit(_)) && self.functions.is_none() {
+            self.functions = Some(kernel_btf("fentry", btf::functions)?);
         }
-        load(program, target, self.btf.as_ref()).map_err(|error| load_error(name, error))
+        load(program, target, self.functions.as_ref()).map_err(|error| load_error(name, error))
     }
 
     /// Loads a program and puts it into the one slot of a program array, for tail calls. Dropping the object takes it
@@ -246,8 +243,8 @@ impl Object {
     }
 
     /// Forgets what only loading programs needs.
-    pub fn forget_btf(&mut self) {
-        self.btf = None;
+    pub fn forget_functions(&mut self) {
+        self.functions = None;
     }
 
     /// The kernel's id of a loaded program.
@@ -522,12 +519,17 @@ fn is_missing(error: &MapError) -> bool {
     }
 }
 
-fn kernel_btf() -> Result<Btf> {
-    Btf::from_sys_fs().map_err(|error| Error::NotSupported {
-        feature: "fentry".to_owned(),
+/// The kernel's types, or as many of them as are left when they are cut down.
+fn kernel_btf(feature: &str, cut_down: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result<Btf> {
+    const PATH: &str = "/sys/kernel/btf/vmlinux";
+    let lacking = |reason: String| Error::NotSupported {
+        feature: feature.to_owned(),
         needs: "a kernel built with CONFIG_DEBUG_INFO_BTF".to_owned(),
-        reason: with_causes(&error),
-    })
+        reason: format!("{PATH}: {reason}"),
+    };
+    let whole = fs::read(PATH).map_err(|error| lacking(error.to_string()))?;
+    let bytes = cut_down(&whole).unwrap_or(whole);
+    Btf::parse(&bytes, Endianness::default()).map_err(|error| lacking(with_causes(&error)))
 }
 
 fn load(program: &mut Program, target: &Target, btf: Option<&Btf>) -> Result<(), ProgramError> {

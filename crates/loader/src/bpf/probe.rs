@@ -10,6 +10,7 @@ use aya::{
 
 use super::{is_refusal, kernel_btf, sys};
 use crate::{
+    btf,
     error::{Error, Result, with_causes},
     privilege,
 };
@@ -135,7 +136,7 @@ fn helper_of_tracing(helper: BpfHelper) -> Known {
 /// # Errors
 /// [`crate::error::Error::NotSupported`] says why not.
 pub(crate) fn btf() -> Result<()> {
-    kernel_btf().map(drop)
+    kernel_btf("BTF", btf::functions).map(drop)
 }
 
 /// Whether a map of that many bytes can be made: before 5.11 maps are charged against RLIMIT_MEMLOCK.

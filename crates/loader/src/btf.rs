@@ -1,0 +1,365 @@
+//! The running kernel's type information (BTF), cut down to what is asked of it.
+//!
+//! A kernel describes more than 100,000 types. Having aya read all of them, and look through them once for each struct
+//! of an object, takes longer than all else about attaching a tool.
+//!
+//! The format is Documentation/bpf/btf.rst.
+
+use std::{collections::HashSet, ops::Range};
+
+const HEADER_LEN: usize = 24;
+const MAGIC: u16 = 0xeb9f;
+/// Bytes of a type without what follows it.
+const TYPE_LEN: usize = 12;
+/// Bytes of a member of a struct.
+const MEMBER_LEN: usize = 12;
+
+/// Kinds of types, as far as they matter here.
+mod kind {
+    pub(super) const INT: u32 = 1;
+    pub(super) const PTR: u32 = 2;
+    pub(super) const ARRAY: u32 = 3;
+    pub(super) const STRUCT: u32 = 4;
+    pub(super) const UNION: u32 = 5;
+    pub(super) const ENUM: u32 = 6;
+    pub(super) const FWD: u32 = 7;
+    pub(super) const TYPEDEF: u32 = 8;
+    pub(super) const VOLATILE: u32 = 9;
+    pub(super) const CONST: u32 = 10;
+    pub(super) const RESTRICT: u32 = 11;
+    pub(super) const FUNC: u32 = 12;
+    pub(super) const FUNC_PROTO: u32 = 13;
+    pub(super) const VAR: u32 = 14;
+    pub(super) const DATASEC: u32 = 15;
+    pub(super) const FLOAT: u32 = 16;
+    pub(super) const DECL_TAG: u32 = 17;
+    pub(super) const TYPE_TAG: u32 = 18;
+    pub(super) const ENUM64: u32 = 19;
+}
+
+/// A kernel's types that are named like one of an object's own, and what those hold; with numbers of their own.
+/// `None`: one of the two is malformed, or has a kind of types that is not known here.
+pub(crate) fn like_those_of(object: &[u8], kernel: &[u8]) -> Option<Vec<u8>> {
+    let (object, kernel) = (Btf::parse(object)?, Btf::parse(kernel)?);
+    let kept = kernel.kept(&object.names())?;
+    kernel.only(&kept)
+}
+
+/// A kernel's functions, and all else by its name alone. Each type keeps its number: it is by the number of a function
+/// that a program is attached to it.
+pub(crate) fn functions(kernel: &[u8]) -> Option<Vec<u8>> {
+    Btf::parse(kernel).map(|kernel| kernel.without_members())
+}
+
+/// What an object asks about the kernel's types (`enum bpf_core_relo_kind`), from its section `.BTF.ext`.
+pub(crate) fn questions(btf_ext: &[u8]) -> Option<Vec<u32>> {
+    const CORE_RELO_OFF: usize = 24;
+    const KIND: usize = 12;
+    if (word(btf_ext, 4)? as usize) < CORE_RELO_OFF + 8 {
+        return Some(Vec::new());
+    }
+    let start = (word(btf_ext, 4)? as usize).checked_add(word(btf_ext, CORE_RELO_OFF)? as usize)?;
+    let len = word(btf_ext, CORE_RELO_OFF + 4)? as usize;
+    let mut rest = btf_ext.get(start..start.checked_add(len)?)?;
+    let mut kinds = Vec::new();
+    if rest.is_empty() {
+        return Some(kinds);
+    }
+    let size = word(rest, 0)? as usize;
+    if size < KIND + 4 {
+        return None;
+    }
+    rest = &rest[4..];
+    while !rest.is_empty() {
+        // A section of the object: its name, and how many records it has.
+        let (records, others) = rest.get(8..)?.split_at_checked(size.checked_mul(word(rest, 4)? as usize)?)?;
+        kinds.extend(records.chunks_exact(size).filter_map(|record| word(record, KIND)));
+        rest = others;
+    }
+    Some(kinds)
+}
+
+/// A type: where it is, and its first words.
+struct Type {
+    at: Range<usize>,
+    name: u32,
+    info: u32,
+}
+
+impl Type {
+    fn kind(&self) -> u32 {
+        self.info >> 24 & 0x1f
+    }
+
+    /// Whether it has a list of any length.
+    fn is_list(&self) -> bool {
+        matches!(self.kind(), kind::STRUCT | kind::UNION | kind::ENUM | kind::ENUM64 | kind::FUNC_PROTO | kind::DATASEC)
+    }
+
+    /// Whether an object may ask about its members.
+    fn has_members(&self) -> bool {
+        matches!(self.kind(), kind::STRUCT | kind::UNION | kind::ENUM | kind::ENUM64)
+    }
+}
+
+/// Bytes that follow a type.
+fn tail_len(kind: u32, vlen: usize) -> Option<usize> {
+    Some(match kind {
+        kind::INT | kind::VAR | kind::DECL_TAG => 4,
+        kind::ARRAY => 12,
+        kind::STRUCT | kind::UNION => vlen * MEMBER_LEN,
+        kind::DATASEC | kind::ENUM64 => vlen * 12,
+        kind::ENUM | kind::FUNC_PROTO => vlen * 8,
+        kind::PTR
+        | kind::FWD
+        | kind::TYPEDEF
+        | kind::VOLATILE
+        | kind::CONST
+        | kind::RESTRICT
+        | kind::FUNC
+        | kind::FLOAT
+        | kind::TYPE_TAG => 0,
+        _ => return None,
+    })
+}
+
+struct Btf<'a> {
+    bytes: &'a [u8],
+    header_len: usize,
+    strings: Range<usize>,
+    /// The one with id 1 first.
+    types: Vec<Type>,
+}
+
+impl<'a> Btf<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let field = |index: usize| word(bytes, 4 + 4 * index).map(|value| value as usize);
+        if u16::from_ne_bytes(*bytes.first_chunk()?) != MAGIC {
+            return None;
+        }
+        let (header_len, type_off, type_len) = (field(0)?, field(1)?, field(2)?);
+        let (str_off, str_len) = (field(3)?, field(4)?);
+        if header_len < HEADER_LEN {
+            return None;
+        }
+        let section = |off: usize, len: usize| {
+            let start = header_len.checked_add(off)?;
+            let range = start..start.checked_add(len)?;
+            bytes.get(range.clone()).map(|_| range)
+        };
+        let strings = section(str_off, str_len)?;
+        let mut rest = section(type_off, type_len)?;
+        // A type is 20 bytes in the mean.
+        let mut types = Vec::with_capacity(type_len / 16);
+        while !rest.is_empty() {
+            let next = read_type(bytes, rest.start)?;
+            rest.start = next.at.end;
+            types.push(next);
+        }
+        (rest.start == rest.end).then_some(Self { bytes, header_len, strings, types })
+    }
+
+    /// The name of a type, without what comes after three underscores: CO-RE's flavour, which the kernel does not have.
+    fn name(&self, of: &Type) -> Option<&'a [u8]> {
+        let name = self.bytes.get(self.strings.clone())?.get(of.name as usize..)?;
+        let name = &name[..name.iter().position(|byte| *byte == 0)?];
+        Some(name.windows(3).position(|window| window == b"___").map_or(name, |end| &name[..end]))
+    }
+
+    /// The names of types that have members.
+    fn names(&self) -> HashSet<&'a [u8]> {
+        let with_members = self.types.iter().filter(|of| of.name != 0 && of.has_members());
+        with_members.filter_map(|of| self.name(of)).collect()
+    }
+
+    /// For each type whether it is asked for by its name, or held by one that is.
+    fn kept(&self, asked: &HashSet<&[u8]>) -> Option<Vec<bool>> {
+        let mut kept = vec![false; self.types.len()];
+        let is_asked =
+            |of: &Type| of.name != 0 && of.has_members() && self.name(of).is_some_and(|it| asked.contains(it));
+        let mut open: Vec<usize> = (0..self.types.len()).filter(|index| is_asked(&self.types[*index])).collect();
+        while let Some(index) = open.pop() {
+            if std::mem::replace(kept.get_mut(index)?, true) {
+                continue;
+            }
+            let of = &self.types[index];
+            if of.kind() != kind::PTR {
+                for at in references(of) {
+                    // Id 0 is void, which holds nothing.
+                    open.extend((word(self.bytes, at)? as usize).checked_sub(1));
+                }
+            }
+        }
+        Some(kept)
+    }
+
+    /// The types that are kept. What they point to, but is not kept, becomes void.
+    fn only(&self, kept: &[bool]) -> Option<Vec<u8>> {
+        let mut count = 0;
+        let numbers: Vec<u32> = kept
+            .iter()
+            .map(|kept| {
+                count += u32::from(*kept);
+                if *kept { count } else { 0 }
+            })
+            .collect();
+        let mut types = Vec::new();
+        for of in self.types.iter().zip(kept).filter_map(|(of, kept)| kept.then_some(of)) {
+            let start = types.len();
+            types.extend_from_slice(&self.bytes[of.at.clone()]);
+            for at in references(of) {
+                let id = word(self.bytes, at)? as usize;
+                let number = id.checked_sub(1).map_or(Some(&0), |index| numbers.get(index))?;
+                types[start + at - of.at.start..][..4].copy_from_slice(&number.to_ne_bytes());
+            }
+        }
+        Some(self.with_types(&types))
+    }
+
+    /// The same types, but that those with a list become declarations.
+    fn without_members(&self) -> Vec<u8> {
+        let mut types = Vec::with_capacity(self.types.len() * (TYPE_LEN + 4));
+        for of in &self.types {
+            if of.is_list() {
+                [of.name, kind::FWD << 24, 0].iter().for_each(|value| types.extend_from_slice(&value.to_ne_bytes()));
+            } else {
+                types.extend_from_slice(&self.bytes[of.at.clone()]);
+            }
+        }
+        self.with_types(&types)
+    }
+
+    /// Header, types, and the same strings.
+    fn with_types(&self, types: &[u8]) -> Vec<u8> {
+        let strings = &self.bytes[self.strings.clone()];
+        let mut out = [&self.bytes[..self.header_len], types, strings].concat();
+        for (index, value) in [0, types.len(), types.len(), strings.len()].into_iter().enumerate() {
+            out[8 + 4 * index..][..4].copy_from_slice(&(value as u32).to_ne_bytes());
+        }
+        out
+    }
+}
+
+/// Where a type has the ids of others, as far as types that are part of a struct have them.
+fn references(of: &Type) -> Vec<usize> {
+    let tail = of.at.start + TYPE_LEN;
+    match of.kind() {
+        kind::STRUCT | kind::UNION => (tail..of.at.end).step_by(MEMBER_LEN).map(|member| member + 4).collect(),
+        // Of the elements, and of the index.
+        kind::ARRAY => vec![tail, tail + 4],
+        kind::PTR | kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
+            vec![of.at.start + 8]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn read_type(bytes: &[u8], start: usize) -> Option<Type> {
+    let (name, info) = (word(bytes, start)?, word(bytes, start + 4)?);
+    let end = start + TYPE_LEN + tail_len(info >> 24 & 0x1f, (info & 0xffff) as usize)?;
+    (end <= bytes.len()).then_some(Type { at: start..end, name, info })
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(*bytes.get(at..)?.first_chunk()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use aya_obj::{
+        Object,
+        btf::{Btf, BtfKind},
+    };
+    use object::{Object as _, ObjectSection as _};
+
+    use super::*;
+    use crate::objects;
+
+    const KERNELS: [&[u8]; 5] = [
+        include_bytes!("../tests/btf/5.10.btf"),
+        include_bytes!("../tests/btf/6.1.btf"),
+        include_bytes!("../tests/btf/6.12.btf"),
+        include_bytes!("../tests/btf/6.18.btf"),
+        include_bytes!("../tests/btf/7.3.btf"),
+    ];
+
+    fn types_of(elf: &[u8]) -> &[u8] {
+        let file = object::File::parse(elf).expect("an object");
+        file.section_by_name(".BTF").expect("types").data().expect("bytes")
+    }
+
+    fn questions_of(elf: &[u8]) -> Vec<u32> {
+        let file = object::File::parse(elf).expect("an object");
+        questions(file.section_by_name(".BTF.ext").expect("records").data().expect("bytes")).expect("well formed")
+    }
+
+    fn parsed(bytes: &[u8]) -> Btf {
+        Btf::parse(bytes, aya::Endianness::default()).expect("BTF")
+    }
+
+    /// All instructions of an object after its relocation for a kernel.
+    fn relocated(elf: &[u8], kernel: &[u8]) -> Vec<String> {
+        let mut object = Object::parse(elf).expect("an object");
+        object.relocate_btf(&parsed(kernel)).expect("every record has an answer");
+        object.functions.values().map(|function| format!("{:?}", function.instructions)).collect()
+    }
+
+    #[test]
+    fn objects_are_relocated_as_by_the_whole() {
+        // The running kernel's is whole; those of the others are cut down already.
+        let running = std::fs::read("/sys/kernel/btf/vmlinux").unwrap_or_default();
+        let kernels = KERNELS.into_iter().chain((!running.is_empty()).then_some(&running[..]));
+        for kernel in kernels {
+            for elf in objects::ALL {
+                let cut = like_those_of(types_of(elf), kernel).expect("well formed");
+                assert!(cut.len() <= kernel.len());
+                assert_eq!(relocated(elf, &cut), relocated(elf, kernel));
+            }
+        }
+    }
+
+    #[test]
+    fn types_keep_their_ids_and_lose_members_that_nobody_asks_for() {
+        let kernel = KERNELS[3];
+        let cut = functions(kernel).expect("well formed");
+        let (whole, cut) = (super::Btf::parse(kernel).expect("whole"), super::Btf::parse(&cut).expect("cut"));
+        assert_eq!(whole.types.len(), cut.types.len());
+        assert!(whole.types.iter().any(Type::is_list) && !cut.types.iter().any(Type::is_list));
+        for (before, after) in whole.types.iter().zip(&cut.types) {
+            assert_eq!(whole.name(before), cut.name(after));
+        }
+    }
+
+    #[test]
+    fn functions_of_the_running_kernel_are_found_by_the_same_ids() {
+        let Ok(kernel) = std::fs::read("/sys/kernel/btf/vmlinux") else { return };
+        let cut = parsed(&functions(&kernel).expect("well formed"));
+        let whole = parsed(&kernel);
+        for function in ["do_sys_openat2", "schedule"] {
+            let id = |btf: &Btf| btf.id_by_type_name_kind(function, BtfKind::Func).ok();
+            assert_eq!(id(&cut), id(&whole));
+        }
+    }
+
+    #[test]
+    fn our_objects_ask_where_fields_are_and_whether_they_are_there() {
+        const FIELD_BYTE_OFFSET: u32 = 0;
+        const FIELD_EXISTS: u32 = 2;
+        assert!(questions_of(objects::XDP).is_empty());
+        let asked = questions_of(objects::OPEN);
+        assert!(asked.contains(&FIELD_BYTE_OFFSET) && asked.contains(&FIELD_EXISTS));
+        assert!(asked.iter().all(|kind| [FIELD_BYTE_OFFSET, FIELD_EXISTS].contains(kind)));
+    }
+
+    #[test]
+    fn what_is_malformed_is_refused() {
+        let kernel = KERNELS[0];
+        assert!(functions(&kernel[..kernel.len() - 1]).is_none());
+        for len in 0..64 {
+            assert!(functions(&kernel[..len]).is_none());
+        }
+        let mut unknown = kernel.to_vec();
+        unknown[HEADER_LEN + 7] = 0x1f;
+        assert!(functions(&unknown).is_none());
+    }
+}
