@@ -43,7 +43,7 @@ class _Outcomes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._results = Results(os.uname().release, ran=0, failed=0, skipped=[], cells={})
+        self._results = Results(os.uname().release, ran=0, failed=0, skipped=[], cells={}, verified={})
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -66,6 +66,10 @@ class _Outcomes:
         ran = 0 if reason and not failed else 1
         results = self._results
         self._results = replace(results, ran=results.ran + ran, failed=results.failed + failed)
+        for name, value in item.user_properties:
+            if name == "verified":
+                assert isinstance(value, dict)
+                self._results.verified.update(value)
         if cell := item.get_closest_marker("cell"):
             tool, hook = cell.args
             self._results.cells[tool, hook] = reason

@@ -463,6 +463,20 @@ def hooked(pid: int) -> set[tuple[str, str]]:
     return {(str(programs[number]["name"])[:15], kinds[number]) for number in attached}
 
 
+#: Whether the kernel tells how many instructions the verifier went through (`bpf_prog_show_fdinfo`).
+TELLS_VERIFIED = tuple(int(number) for number in platform.release().split(".")[:2]) >= (5, 16)
+
+
+def verified(pid: int) -> dict[str, int]:
+    """Return how many instructions the verifier went through for each program that a process holds."""
+    names = {program["id"]: str(program["name"]) for program in kernel_list("prog")}
+    found = {}
+    for fields in _fdinfo(Path(f"/proc/{pid}/fdinfo")):
+        if "verified_insns" in fields:
+            found[names[int(fields["prog_id"])]] = int(fields["verified_insns"])
+    return found
+
+
 def ip(*arguments: str) -> None:
     """Run ip(8)."""
     subprocess.run(["ip", *arguments], check=True)
@@ -543,16 +557,17 @@ def held_by_others() -> set[tuple[str, int]]:
 
 def _held_by(fdinfo: Path) -> set[tuple[str, int]]:
     """Return the programs, maps and links that a process holds, by kind and id."""
-    found = set()
+    kinds = ("prog", "map", "link")
+    return {(kind, int(fields[f"{kind}_id"])) for fields in _fdinfo(fdinfo) for kind in kinds if f"{kind}_id" in fields}
+
+
+def _fdinfo(folder: Path) -> Iterator[dict[str, str]]:
+    """What the kernel tells of each file descriptor of a process that is there."""
     with contextlib.suppress(OSError):
-        for info in fdinfo.iterdir():
+        for info in folder.iterdir():
             with contextlib.suppress(OSError):
-                lines = (line.split(":\t") for line in info.read_text().splitlines())
-                found |= {(line[0].removesuffix("_id"), int(line[1])) for line in lines if line[0] in _ID_FIELDS}
-    return found
-
-
-_ID_FIELDS = {"prog_id", "map_id", "link_id"}
+                lines = (line.split(":\t", 1) for line in info.read_text().splitlines())
+                yield {line[0]: line[1] for line in lines if len(line) == 2}
 
 
 def eventually(holds: Callable[[], bool], seconds: float = 2.0) -> bool:

@@ -11,13 +11,12 @@ import ebpflab
 import pytest
 from ebpflab.testing import VerifiedProgram, verify
 
+from tests.kernel import lab
 from tests.support.elf import Program, bpf_object, instruction
 
 pytestmark = pytest.mark.smoke
 
 KERNEL = tuple(int(number) for number in platform.release().split(".")[:2])
-#: How many instructions the verifier went through.
-TELLS_COUNTS = KERNEL >= (5, 16)
 OBJECTS = Path(__file__).parents[2] / "crates/loader/bpf" / platform.machine()
 
 R0_IS_0 = instruction(0xB7, dst=0, imm=0)
@@ -102,8 +101,8 @@ def test_accepted_programs_are_told_in_the_order_of_their_names() -> None:
         Program("first_of_the_programs", "raw_tracepoint/sys_enter", R1_IS_0 + ACCEPTED),
     )
     assert verify(elf) == (
-        VerifiedProgram("first_of_the_programs", 3 if TELLS_COUNTS else None),
-        VerifiedProgram("second_of_the_programs", 2 if TELLS_COUNTS else None),
+        VerifiedProgram("first_of_the_programs", 3 if lab.TELLS_VERIFIED else None),
+        VerifiedProgram("second_of_the_programs", 2 if lab.TELLS_VERIFIED else None),
     )
 
 
@@ -120,7 +119,7 @@ def test_programs_of_many_kinds_are_loaded() -> None:
 def test_an_object_with_maps_is_read_from_its_path(kind: type[str | Path]) -> None:
     (program,) = verify(kind(OBJECTS / "xdp.o"))
     assert program.name == "xdp_count"
-    assert (program.verified_instructions is not None) == TELLS_COUNTS
+    assert (program.verified_instructions is not None) == lab.TELLS_VERIFIED
 
 
 @pytest.mark.parametrize("refused", REFUSED, ids=lambda refused: refused.name)

@@ -71,7 +71,9 @@ def test_there_is_a_verdict_on_every_tool_and_no_other() -> None:
 
 
 def outcome(release: str, reason: str | None) -> Results:
-    return Results(release, ran=2, failed=0, skipped=[], cells={("open", "kprobe"): reason, ("open", "fentry"): None})
+    return Results(
+        release, ran=2, failed=0, skipped=[], cells={("open", "kprobe"): reason, ("open", "fentry"): None}, verified={}
+    )
 
 
 def test_the_page_has_a_column_for_each_series_in_order() -> None:
@@ -86,7 +88,7 @@ def test_the_page_has_a_column_for_each_series_in_order() -> None:
 
 
 def test_a_cell_without_a_test_is_no_yes() -> None:
-    without = Results("7.3.1", ran=1, failed=0, skipped=[], cells={("open", "fentry"): None})
+    without = Results("7.3.1", ran=1, failed=0, skipped=[], cells={("open", "fentry"): None}, verified={})
     assert "| `open` | kprobe | yes | no (1) |" in page([outcome("5.10.1", None), without])
 
 

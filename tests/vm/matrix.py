@@ -68,6 +68,8 @@ def judge(name: str, status: int, results: Results | None) -> bool:
     print(f"{name}: {results.release}: ran {results.ran}, failed {results.failed}, skipped {len(results.skipped)}")
     for reason in sorted(set(results.skipped)):
         print(f"{name}: skipped {results.skipped.count(reason)}: {reason}")
+    counts = [f"{program} {count:,}" for program, count in sorted(results.verified.items())]
+    print(f"{name}: verified instructions: {', '.join(counts) or 'the kernel does not tell'}")
     well = status == 0 and results.ran > 0 and (name == "native" or not results.skipped)
     if not well:
         print(f"{name}: failed (status {status}), see {log}\n{log.read_text()[-6_000:]}")

@@ -35,6 +35,8 @@ class Results:
     skipped: list[str]
     #: For each tool and hook: None if it works, else why not.
     cells: dict[tuple[str, str], str | None]
+    #: For each tool and program: how many instructions the verifier went through. Empty where the kernel does not tell.
+    verified: dict[str, int]
 
     @classmethod
     def read(cls, path: Path) -> Results:
