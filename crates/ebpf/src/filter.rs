@@ -83,15 +83,12 @@ pub(crate) fn filter() -> Filter {
     Filter(FILTER.load())
 }
 
-/// `TP_PROTO(struct task_struct *parent, struct task_struct *child)`, include/trace/events/sched.h. The child has not run
-/// yet (kernel_clone in kernel/fork.c, before wake_up_new_task), so nothing that it does is missed.
-///
-/// Like `tree_exit` attached only where a tree is asked for, and at work from then on: the tree is followed before
-/// anything is recorded.
-#[raw_tracepoint(tracepoint = "sched_process_fork")]
-fn tree_fork(ctx: RawTracePointContext) -> i32 {
+/// Has a new process join the tree of its parent. The child has not run yet (kernel_clone in kernel/fork.c, before
+/// wake_up_new_task), so nothing that it does is missed.
+#[inline(always)]
+fn join(parent: *const u8, child: *const u8) {
     let tgid = |task| read::<u32>(task, kernel::task_struct_tgid());
-    if let Some((parent, child)) = tgid(ctx.arg(0)).zip(tgid(ctx.arg(1))) {
+    if let Some((parent, child)) = tgid(parent).zip(tgid(child)) {
         // A new thread has its process's id, which is there already.
         if child != parent && Maps.in_tree(parent) && TREE.insert(child, 0, BPF_ANY).is_err() {
             if let Some(lost) = TREE_LOST.get_ptr_mut(0) {
@@ -100,14 +97,11 @@ fn tree_fork(ctx: RawTracePointContext) -> i32 {
             }
         }
     }
-    0
 }
 
-/// `TP_PROTO(struct task_struct *p)`, from 6.16 on with one more argument. The process is gone when its last thread
-/// is: `live` was lowered just before (do_exit in kernel/exit.c).
-#[raw_tracepoint(tracepoint = "sched_process_exit")]
-fn tree_exit(ctx: RawTracePointContext) -> i32 {
-    let task: *const u8 = ctx.arg(0);
+/// Forgets a process that is gone: its last thread is, `live` was lowered just before (do_exit in kernel/exit.c).
+#[inline(always)]
+fn leave(task: *const u8) {
     let live = read::<*const u8>(task, kernel::task_struct_signal())
         .and_then(|signal| read::<u32>(signal, kernel::signal_struct_live_counter()));
     if live == Some(0) {
@@ -115,5 +109,34 @@ fn tree_exit(ctx: RawTracePointContext) -> i32 {
             let _ = TREE.remove(pid);
         }
     }
+}
+
+/// `TP_PROTO(struct task_struct *parent, struct task_struct *child)`, include/trace/events/sched.h
+///
+/// Like the three below it is attached only where a tree is asked for, and at work from then on: the tree is followed
+/// before anything is recorded. There are two of each, since a kernel that preempts programs skips the runs of one
+/// that is held up on that CPU, and a single fork that is not seen would hide all that comes of it.
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+fn tree_fork(ctx: RawTracePointContext) -> i32 {
+    join(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_fork")]
+fn tree_fork_again(ctx: RawTracePointContext) -> i32 {
+    join(ctx.arg(0), ctx.arg(1));
+    0
+}
+
+/// `TP_PROTO(struct task_struct *p)`, from 6.16 on with one more argument.
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+fn tree_exit(ctx: RawTracePointContext) -> i32 {
+    leave(ctx.arg(0));
+    0
+}
+
+#[raw_tracepoint(tracepoint = "sched_process_exit")]
+fn tree_exit_again(ctx: RawTracePointContext) -> i32 {
+    leave(ctx.arg(0));
     0
 }

@@ -24,7 +24,7 @@ use ebpflab_ebpf::{
     book, enabled,
     kernel::{self, bounded, read},
     ledger::ledger_of,
-    registers::{arguments, opens},
+    registers::{arguments, number, opens, path_at_return},
     task::Current,
 };
 
@@ -111,13 +111,23 @@ fn enter(call: &Call) -> Option<()> {
 }
 
 /// The call of this thread returns: what is known at once is recorded, and another program goes on with the walk to the
-/// whole path; `on` has it.
+/// whole path; `on` has it. `is_return_of` says whether it is that call: where the kernel skipped the run at its return,
+/// it is the one before that is remembered.
 #[inline(always)]
-fn leave(ctx: &impl EbpfContext, ret: i64, on: &ProgramArray<1>) -> Option<()> {
+fn leave(
+    ctx: &impl EbpfContext,
+    ret: i64,
+    on: &ProgramArray<1>,
+    is_return_of: impl FnOnce(&Call) -> bool,
+) -> Option<()> {
     let (_, tid) = Current.pid_tid();
     // SAFETY: only this thread writes its entry.
     let mut call = unsafe { *CALLS.get_ptr(&tid)? };
     let _ = CALLS.remove(&tid);
+    if !is_return_of(&call) {
+        book!(ledger_of(Kind::Open)?, unpaired);
+        return Some(());
+    }
     if filter().wants(Filter::FAILED) && ret >= 0 {
         book!(ledger_of(Kind::Open)?, filtered);
         return Some(());
@@ -167,6 +177,17 @@ fn leave(ctx: &impl EbpfContext, ret: i64, on: &ProgramArray<1>) -> Option<()> {
     // The program that goes on is there as long as this one may run.
     book!(ledger_of(Kind::Open)?, dropped);
     Some(())
+}
+
+/// Whether it is this call that returns, as far as the registers show that.
+#[inline(always)]
+fn returns_from(call: &Call, regs: *const u8) -> bool {
+    match number(regs) {
+        Some(number) => {
+            opens(number).is_some_and(|syscall| path_at_return(syscall, regs).is_none_or(|path| path == call.path))
+        }
+        None => true,
+    }
 }
 
 /// Goes on with the walk, in the same program once more if it takes long, and then writes the record.
@@ -296,7 +317,8 @@ fn open_fentry(ctx: FEntryContext) -> i32 {
 fn open_fexit(ctx: FExitContext) -> i32 {
     if enabled() {
         let ret: i32 = ctx.arg(3);
-        let _ = leave(&ctx, ret.into(), &OPEN_ON_FEXIT);
+        let path: u64 = ctx.arg(1);
+        let _ = leave(&ctx, ret.into(), &OPEN_ON_FEXIT, |call| call.path == path);
     }
     0
 }
@@ -322,7 +344,7 @@ fn open_kprobe(ctx: ProbeContext) -> u32 {
 #[kretprobe(function = "do_sys_openat2")]
 fn open_kretprobe(ctx: RetProbeContext) -> u32 {
     if enabled() {
-        let _ = leave(&ctx, ctx.ret::<i32>().into(), &OPEN_ON_KRET);
+        let _ = leave(&ctx, ctx.ret::<i32>().into(), &OPEN_ON_KRET, |_| true);
     }
     0
 }
@@ -349,7 +371,7 @@ fn open_sys_enter(ctx: RawTracePointContext) -> i32 {
 #[raw_tracepoint(tracepoint = "sys_exit")]
 fn open_sys_exit(ctx: RawTracePointContext) -> i32 {
     if enabled() {
-        let _ = leave(&ctx, ctx.arg(1), &OPEN_ON_SYS);
+        let _ = leave(&ctx, ctx.arg(1), &OPEN_ON_SYS, |call| returns_from(call, ctx.arg(0)));
     }
     0
 }
@@ -396,7 +418,7 @@ fn open_tp_openat2(ctx: TracePointContext) -> u32 {
 #[tracepoint(category = "syscalls", name = "sys_exit_openat")]
 fn open_tp_exit(ctx: TracePointContext) -> u32 {
     if enabled() {
-        let _ = tp_ret(&ctx).and_then(|ret| leave(&ctx, ret, &OPEN_ON_TP));
+        let _ = tp_ret(&ctx).and_then(|ret| leave(&ctx, ret, &OPEN_ON_TP, |_| true));
     }
     0
 }

@@ -1,6 +1,9 @@
 //! The system call that the current task is in, as the raw tracepoints `sys_enter` and `sys_exit` show it.
 
-use ebpflab_common::syscall::{ExecSyscall, Syscall};
+use ebpflab_common::{
+    open::Call,
+    syscall::{ExecSyscall, Syscall},
+};
 
 use crate::{
     kernel::{self, read},
@@ -73,6 +76,16 @@ pub fn number(regs: *const u8) -> Option<u64> {
 pub fn number(regs: *const u8) -> Option<u64> {
     let nr: i32 = read(regs, kernel::pt_regs_syscallno())?;
     u64::try_from(nr).ok()
+}
+
+/// The path of an open call that is returning; `None` where that is not to be seen any more.
+#[inline(always)]
+pub fn path_at_return(syscall: Syscall, regs: *const u8) -> Option<u64> {
+    // There the first argument is where the result goes.
+    if cfg!(bpf_target_arch = "aarch64") && matches!(syscall, Syscall::Open | Syscall::Creat) {
+        return None;
+    }
+    Some(Call::new(syscall, arguments(regs)?).path)
 }
 
 /// The first four arguments. One read: the layout of the registers is what ptrace shows user space, and never

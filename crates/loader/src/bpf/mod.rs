@@ -1,7 +1,7 @@
 //! The one place that knows aya: opening objects (ours or any other), loading and attaching programs, reading maps.
 
 pub(crate) mod probe;
-mod sys;
+pub(crate) mod sys;
 
 use std::{
     borrow::Cow,
@@ -146,7 +146,7 @@ impl<'a> Opener<'a> {
             true => refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
         })?;
-        Ok(Object { ebpf, attached: BTreeSet::new(), functions: None })
+        Ok(Object { ebpf, attached: BTreeSet::new(), pairs: Vec::new(), functions: None })
     }
 }
 
@@ -199,7 +199,9 @@ pub(crate) fn refused(operation: &str) -> Error {
 /// An object whose maps exist. Dropping it detaches and unloads everything.
 pub struct Object {
     ebpf: Ebpf,
+    /// The programs that are attached, but for the pairs.
     attached: BTreeSet<String>,
+    pairs: Vec<[&'static str; 2]>,
     /// Once they were asked for: several megabytes.
     functions: Option<Btf>,
 }
@@ -214,6 +216,19 @@ impl Object {
         let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
         attach(program, target).map_err(|error| attach_error(target, error))?;
         self.attached.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// The same for two programs that do the same, so that it is done as long as the kernel does not skip both.
+    ///
+    /// # Errors
+    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Attach`].
+    pub fn attach_both(&mut self, names: [&'static str; 2], target: &Target) -> Result<()> {
+        for name in names {
+            self.attach(name, target)?;
+            self.attached.remove(name);
+        }
+        self.pairs.push(names);
         Ok(())
     }
 
@@ -406,21 +421,29 @@ impl Object {
         Ok(Perf(cpus.into_iter().map(open).collect::<Result<_>>()?))
     }
 
-    /// Runs of attached programs that the kernel skipped, if it tells.
+    /// Runs of attached programs that the kernel skipped, if it tells; of two that do the same, those that it skipped of
+    /// both, at most.
     pub fn missed(&self) -> Option<u64> {
-        let mut sum = None;
-        for name in &self.attached {
-            let program = self.ebpf.program(name)?;
-            // The kernel counts misses of tracing programs only; those of returns only from 6.7 on, in a link that
-            // aya 0.14 does not let us ask.
-            let is_return = matches!(program, Program::KProbe(program) if matches!(program.kind(), ProbeKind::Return));
-            if is_return || matches!(program, Program::Xdp(_)) {
-                return None;
-            }
-            let fd = program.fd().ok()?;
-            *sum.get_or_insert(0) += sys::recursion_misses(fd.as_fd()).ok()??;
+        if self.attached.is_empty() {
+            return None;
         }
-        sum
+        let single = self.attached.iter().map(|name| self.missed_by(name)).sum::<Option<u64>>()?;
+        let paired = self.pairs.iter().map(|names| {
+            let [first, second] = names.map(|name| self.missed_by(name));
+            Some(first?.min(second?))
+        });
+        Some(single + paired.sum::<Option<u64>>()?)
+    }
+
+    fn missed_by(&self, name: &str) -> Option<u64> {
+        let program = self.ebpf.program(name)?;
+        // The kernel counts misses of tracing programs only; those of returns only from 6.7 on, in a link that
+        // aya 0.14 does not let us ask.
+        let is_return = matches!(program, Program::KProbe(program) if matches!(program.kind(), ProbeKind::Return));
+        if is_return || matches!(program, Program::Xdp(_)) {
+            return None;
+        }
+        sys::recursion_misses(program.fd().ok()?.as_fd()).ok()?
     }
 
     fn map_mut(&mut self, name: &str) -> Result<&mut Map> {

@@ -1,4 +1,4 @@
-//! A process and its descendants, which two programs follow from the moment when they are attached
+//! A process and its descendants, which programs follow from the moment when they are attached
 //! (crates/ebpf/src/filter.rs).
 
 use std::fs;
@@ -11,7 +11,11 @@ use crate::{
 
 /// The ids of the processes in the tree.
 const MAP: &str = "TREE";
-const PROGRAMS: [(&str, &str); 2] = [("tree_fork", "sched_process_fork"), ("tree_exit", "sched_process_exit")];
+/// Two that do the same, for each tracepoint.
+const PROGRAMS: [([&str; 2], &str); 2] = [
+    (["tree_fork", "tree_fork_again"], "sched_process_fork"),
+    (["tree_exit", "tree_exit_again"], "sched_process_exit"),
+];
 
 /// Most processes that are followed at a time: as many as there may be at all, within reason.
 pub(super) fn room() -> u32 {
@@ -45,15 +49,15 @@ fn gone(pid: u32) -> Error {
 /// [`Error::InvalidArgument`] if the process is gone; what attaching gives.
 pub(super) fn follow(object: &mut Object, pid: u32) -> Result<Vec<Hook>> {
     let mut hooks = Vec::new();
-    for (program, tracepoint) in PROGRAMS {
+    for (programs, tracepoint) in PROGRAMS {
         let target = Target::RawTracepoint(tracepoint.into());
-        object.attach(program, &target)?;
-        hooks.push(Hook {
+        object.attach_both(programs, &target)?;
+        hooks.extend(programs.map(|program| Hook {
             program: program.to_owned(),
             kind: target.kind().to_owned(),
             target: target.to_string(),
             reason: "asked for".to_owned(),
-        });
+        }));
     }
     if !add(object, pid)? {
         return Err(gone(pid));
