@@ -128,11 +128,13 @@ impl Counter for Packets {
     }
 
     fn check(&self, object: &Object) -> Result<()> {
+        let attached = interface::attached_xdp(self.index);
+        // Asked last, since it may go away at any time.
         if !interface::exists(self.index) {
             return Err(Error::Gone { target: format!("interface {}", self.iface) });
         }
         let ours = object.program_id(PROGRAM)?;
-        match interface::attached_xdp(self.index)? {
+        match attached? {
             Some(xdp) if xdp.program.is_none_or(|program| program == ours) => Ok(()),
             _ => Err(Error::Gone { target: format!("the XDP program on {}", self.iface) }),
         }
