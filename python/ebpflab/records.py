@@ -281,6 +281,76 @@ class OpenEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Holder:
+    """A process that holds something by a file descriptor; `comm` is None for one that was gone by then."""
+
+    pid: int
+    comm: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A BPF program that is loaded into the kernel, of whomever.
+
+    `kind` is its type (`xdp`, `raw_tracepoint`; `tracing` is fentry, fexit and their kin), `name` has its first 15
+    bytes, `tag` is a hash of its instructions. `loaded` is in nanoseconds since the epoch.
+
+    `verified_instructions` is how many the verifier went through (None before Linux 5.16), `instructions` how many it
+    has after that; `missed` is how often the kernel skipped a run (None before 5.12). `run_count` and `run_time_ns` are
+    of the runs that were measured: ask `programs(stats=SECONDS)`.
+    """
+
+    id: int
+    kind: str
+    name: str
+    tag: str
+    loaded: int
+    uid: int
+    instructions: int
+    jited_bytes: int
+    memory_bytes: int | None
+    verified_instructions: int | None
+    missed: int | None
+    run_count: int
+    run_time_ns: int
+    maps: tuple[int, ...]
+    holders: tuple[Holder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Map:
+    """A BPF map, of whomever.
+
+    `kind` is its type (`hash`, `ringbuf`), `name` has its first 15 bytes. A value is as long on each CPU where it is a
+    map with a value for each. `max_entries` of a ring buffer are its bytes; `flags` are `BPF_F_...`, or-ed.
+    """
+
+    id: int
+    kind: str
+    name: str
+    key_bytes: int
+    value_bytes: int
+    max_entries: int
+    flags: int
+    memory_bytes: int | None
+    holders: tuple[Holder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A link, which keeps a program (its id) attached to `target` as long as somebody holds it.
+
+    `target` is None where the kernel does not tell: of kprobes and tracepoints before Linux 6.6.
+    """
+
+    id: int
+    kind: str
+    program: int
+    target: str | None
+    holders: tuple[Holder, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PacketCount:
     """Packets and bytes; the bytes are those of whole frames, link headers included."""
 

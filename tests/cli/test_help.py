@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer.main
 from ebpflab.cli import app
+from ebpflab.doctor import TOOLS
 
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
@@ -19,7 +20,7 @@ ROOT = typer.main.get_group(app)
 
 
 def test_the_commands_are_those_of_this_test() -> None:
-    assert set(ROOT.commands) == {"count", "dashboard", "doctor", "exec", "open", "xdp"}
+    assert set(ROOT.commands) == {*TOOLS, "doctor", "links", "maps", "programs"}
 
 
 @pytest.mark.parametrize("name", sorted(ROOT.commands))
@@ -29,7 +30,7 @@ def test_help_of_a_command_has_every_option(run: Run, name: str, flag: str) -> N
     assert (done.returncode, done.stderr) == (0, "")
     parameters = [parameter for parameter in ROOT.commands[name].params if parameter.param_type_name == "option"]
     options = [option for parameter in parameters for option in parameter.opts]
-    assert len(options) >= (1 if name == "doctor" else 6)
+    assert len(options) >= (6 if name in TOOLS else 1)
     assert [option for option in options if option not in done.stdout] == []
     assert max(map(len, done.stdout.splitlines())) <= 80
 

@@ -28,10 +28,13 @@ def test_the_privileges_are_dropped() -> None:
     [
         (("count",), "CAP_BPF and CAP_PERFMON;"),
         (("exec",), "CAP_BPF and CAP_PERFMON;"),
+        (("links",), "CAP_SYS_ADMIN;"),
+        (("maps",), "CAP_SYS_ADMIN;"),
         (("open",), "CAP_BPF and CAP_PERFMON;"),
+        (("programs",), "CAP_SYS_ADMIN;"),
         (("xdp", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
     ],
-    ids=["count", "exec", "open", "xdp"],
+    ids=["count", "exec", "links", "maps", "open", "programs", "xdp"],
 )
 def test_missing_capabilities_are_named(
     run: Run, command: tuple[str, ...], missing: str, json: tuple[str, ...]

@@ -13,14 +13,18 @@ from ebpflab.records import (
     Container,
     ExecEvent,
     Feature,
+    Holder,
     Hook,
     HookVerdict,
     Ledger,
     Ledgers,
+    Link,
+    Map,
     Mode,
     OpenEvent,
     PacketCount,
     PidCount,
+    Program,
     Reading,
     Summary,
     Verdict,
@@ -67,6 +71,7 @@ OPEN = replace(
 )
 EXEC = replace(examples.EXEC, pid=7, argv=("ls", "-l", "caf\udce9"))
 EXIT = replace(examples.EXIT, pid=7, comm="caf\udce9")
+HOLDER = Holder(4211, "ebpflab")
 HOOK_VERDICT = HookVerdict("opens", "kprobe", works=True, taken=True, reason=None, fix=None)
 CONTAINER = Container("0123456789abcdef" * 4, "docker", "web-1")
 EXAMPLES = [
@@ -81,6 +86,10 @@ EXAMPLES = [
     Mode("auto", "skb"),
     Feature("kernel", "tracefs", "no", "it is not mounted", "no tracepoints", "mount it"),
     HOOK_VERDICT,
+    Program(7, "xdp", "xdp_count", "ab12", 1, 0, 9, 8, 4096, 22, 0, 23, 2300, (1, 2), (HOLDER,)),
+    Map(1, "hash", "COUNTS", 4, 8, 16, 0, 4096, (HOLDER, Holder(8, None))),
+    Link(3, "xdp", 7, "lo", ()),
+    HOLDER,
     Verdict("open", works=True, reason=None, fix=None, hooks=(HOOK_VERDICT,)),
     Attached("count", (HOOK,), ("io_uring",), None, "6.18.0", None),
     LEDGER,

@@ -51,6 +51,13 @@ pub(crate) fn functions(kernel: &[u8]) -> Option<Vec<u8>> {
     Btf::parse(kernel).map(|kernel| kernel.without_members())
 }
 
+/// The name of a type, by its number.
+pub(crate) fn name_of(kernel: &[u8], number: u32) -> Option<String> {
+    let kernel = Btf::parse(kernel)?;
+    let of = kernel.types.get((number as usize).checked_sub(1)?)?;
+    Some(String::from_utf8_lossy(kernel.name(of)?).into_owned())
+}
+
 /// What an object asks about the kernel's types (`enum bpf_core_relo_kind`), from its section `.BTF.ext`.
 pub(crate) fn questions(btf_ext: &[u8]) -> Option<Vec<u32>> {
     const CORE_RELO_OFF: usize = 24;

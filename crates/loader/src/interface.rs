@@ -1,6 +1,9 @@
 //! What netlink says about an interface and the XDP program on it.
 
-use std::{ffi::OsStr, io};
+use std::{
+    ffi::{CStr, OsStr},
+    io,
+};
 
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::{
@@ -42,10 +45,19 @@ pub fn index_of(name: &OsStr) -> Result<u32> {
 
 /// Whether an interface of that index is still in this network namespace.
 pub fn exists(index: u32) -> bool {
+    name_of(index).is_some()
+}
+
+/// The name of the interface of that index in this network namespace, if there is one.
+pub(crate) fn name_of(index: u32) -> Option<String> {
     let mut name = [0; libc::IF_NAMESIZE];
     // Not nix's: its 0.31 takes the NULL of a failure for a name.
     // SAFETY: the buffer is as long as the longest name.
-    unsafe { !libc::if_indextoname(index, name.as_mut_ptr()).is_null() }
+    if unsafe { libc::if_indextoname(index, name.as_mut_ptr()) }.is_null() {
+        return None;
+    }
+    let bytes = name.map(|char| char as u8);
+    CStr::from_bytes_until_nul(&bytes).ok().map(|name| name.to_string_lossy().into_owned())
 }
 
 /// The XDP program on an interface, if there is one.

@@ -11,6 +11,7 @@ pub mod doctor;
 mod engines;
 pub mod error;
 pub mod hooks;
+pub mod inspect;
 pub mod interface;
 pub mod names;
 mod netlink;

@@ -9,7 +9,7 @@ pub(crate) type Capability = (&'static str, u32);
 
 pub(crate) const CAP_NET_ADMIN: Capability = ("CAP_NET_ADMIN", 12);
 pub(crate) const CAP_SYS_PTRACE: Capability = ("CAP_SYS_PTRACE", 19);
-const CAP_SYS_ADMIN: Capability = ("CAP_SYS_ADMIN", 21);
+pub(crate) const CAP_SYS_ADMIN: Capability = ("CAP_SYS_ADMIN", 21);
 pub(crate) const CAP_SYS_RESOURCE: Capability = ("CAP_SYS_RESOURCE", 24);
 pub(crate) const CAP_PERFMON: Capability = ("CAP_PERFMON", 38);
 pub(crate) const CAP_BPF: Capability = ("CAP_BPF", 39);

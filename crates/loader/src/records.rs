@@ -351,18 +351,102 @@ record! {
     }
 }
 
+record! {
+    /// A program that is loaded into the kernel, of whomever.
+    pub struct Program = "program" {
+        /// The kernel's id of it.
+        pub id: u32,
+        /// `enum bpf_prog_type`: `xdp`, `raw_tracepoint` and so on; `tracing` is fentry, fexit and their kin.
+        pub kind: String,
+        /// Its first 15 bytes.
+        pub name: String,
+        /// A hash of its instructions, in hexadecimal.
+        pub tag: String,
+        /// When it was loaded: nanoseconds since the epoch.
+        pub loaded: u64,
+        /// User id of who loaded it.
+        pub uid: u32,
+        /// Instructions, as they are after the verifier.
+        pub instructions: u32,
+        /// Bytes of machine code; 0 where it is interpreted.
+        pub jited_bytes: u32,
+        /// Bytes of memory that the kernel charges for it; null where it does not tell.
+        pub memory_bytes: Option<u64>,
+        /// How many instructions the verifier went through; null before 5.16.
+        pub verified_instructions: Option<u32>,
+        /// Runs that the kernel skipped because the program was running on that CPU already; null before 5.12.
+        pub missed: Option<u64>,
+        /// Runs that were measured: while somebody asked for it (`--stats`, sysctl kernel.bpf_stats_enabled).
+        pub run_count: u64,
+        /// How long those took, in nanoseconds.
+        pub run_time_ns: u64,
+        /// Ids of the maps that it uses.
+        pub maps: Vec<u32>,
+        /// The processes that hold it by a file descriptor, itself or a link of it.
+        pub holders: Vec<Holder>,
+    }
+
+    /// A map, of whomever.
+    pub struct Map = "map" {
+        /// The kernel's id of it.
+        pub id: u32,
+        /// `enum bpf_map_type`: `hash`, `ringbuf` and so on.
+        pub kind: String,
+        /// Its first 15 bytes.
+        pub name: String,
+        /// Bytes of a key.
+        pub key_bytes: u32,
+        /// Bytes of a value, on one CPU.
+        pub value_bytes: u32,
+        /// Most entries; of a ring buffer its bytes.
+        pub max_entries: u32,
+        /// Flags that it was made with, or-ed (`BPF_F_...`).
+        pub flags: u32,
+        /// Bytes of memory that the kernel charges for it; null where it does not tell.
+        pub memory_bytes: Option<u64>,
+        /// The processes that hold it by a file descriptor.
+        pub holders: Vec<Holder>,
+    }
+
+    /// A link, which attaches a program as long as somebody holds it.
+    pub struct Link = "link" {
+        /// The kernel's id of it.
+        pub id: u32,
+        /// `enum bpf_link_type`: `tracing`, `perf_event` and so on.
+        pub kind: String,
+        /// Id of the program.
+        pub program: u32,
+        /// What it is attached to; null where the kernel does not tell (of perf events before 6.6).
+        pub target: Option<String>,
+        /// The processes that hold it by a file descriptor.
+        pub holders: Vec<Holder>,
+    }
+
+    /// A process that holds something by a file descriptor.
+    pub struct Holder {
+        /// Process id, in the PID namespace of whoever asks.
+        pub pid: u32,
+        /// Its name; null for one that was gone by then.
+        pub comm: Option<Text>,
+    }
+}
+
 /// The descriptions of all records: those that are lines, then their parts.
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
     &ExecEvent::SCHEMA,
     &ExitEvent::SCHEMA,
     &Feature::SCHEMA,
+    &Link::SCHEMA,
+    &Map::SCHEMA,
     &OpenEvent::SCHEMA,
     &PacketReading::SCHEMA,
     &PidReading::SCHEMA,
+    &Program::SCHEMA,
     &Summary::SCHEMA,
     &Verdict::SCHEMA,
     &Container::SCHEMA,
+    &Holder::SCHEMA,
     &Hook::SCHEMA,
     &HookVerdict::SCHEMA,
     &Mode::SCHEMA,

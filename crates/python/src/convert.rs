@@ -10,7 +10,9 @@ use std::{
 
 use ebpflab::{
     names::{FlagNames, Words},
-    records::{Attached, Container, Event, Feature, Ledger, PacketCount, Reading, Summary, Verdict},
+    records::{
+        Attached, Container, Event, Feature, Holder, Ledger, Link, Map, PacketCount, Program, Reading, Summary, Verdict,
+    },
     schema::{Schema, Text},
 };
 use pyo3::{
@@ -284,6 +286,60 @@ pub(crate) fn verdict<'py>(py: Python<'py>, verdict: &Verdict) -> PyResult<Bound
         "fix" => &verdict.fix,
         "hooks" => hooks,
     )
+}
+
+pub(crate) fn program<'py>(py: Python<'py>, program: &Program) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "id" => program.id,
+        "kind" => &program.kind,
+        "name" => &program.name,
+        "tag" => &program.tag,
+        "loaded" => program.loaded,
+        "uid" => program.uid,
+        "instructions" => program.instructions,
+        "jited_bytes" => program.jited_bytes,
+        "memory_bytes" => program.memory_bytes,
+        "verified_instructions" => program.verified_instructions,
+        "missed" => program.missed,
+        "run_count" => program.run_count,
+        "run_time_ns" => program.run_time_ns,
+        "maps" => PyTuple::new(py, &program.maps)?,
+        "holders" => holders(py, &program.holders)?,
+    )
+}
+
+pub(crate) fn map<'py>(py: Python<'py>, map: &Map) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "id" => map.id,
+        "kind" => &map.kind,
+        "name" => &map.name,
+        "key_bytes" => map.key_bytes,
+        "value_bytes" => map.value_bytes,
+        "max_entries" => map.max_entries,
+        "flags" => map.flags,
+        "memory_bytes" => map.memory_bytes,
+        "holders" => holders(py, &map.holders)?,
+    )
+}
+
+pub(crate) fn link<'py>(py: Python<'py>, link: &Link) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "id" => link.id,
+        "kind" => &link.kind,
+        "program" => link.program,
+        "target" => &link.target,
+        "holders" => holders(py, &link.holders)?,
+    )
+}
+
+fn holders<'py>(py: Python<'py>, holders: &[Holder]) -> PyResult<Bound<'py, PyTuple>> {
+    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
+    let class = CLASS.import(py, "ebpflab.records", "Holder")?;
+    let holders = holders.iter().map(|holder| class.call1((holder.pid, holder.comm.as_ref().map(text))));
+    PyTuple::new(py, holders.collect::<PyResult<Vec<_>>>()?)
 }
 
 pub(crate) fn schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py, PyDict>> {

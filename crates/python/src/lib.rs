@@ -7,14 +7,17 @@ mod errors;
 use std::{
     ffi::OsString,
     path::PathBuf,
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use ebpflab::{
     bpf, doctor,
+    error::Error,
     hooks::Kind,
+    inspect,
     records::{self, SCHEMAS},
-    schema::Record as _,
+    schema::Record,
     session,
     tools::{EventOptions, Only, count, dashboard, exec, open, xdp},
 };
@@ -186,19 +189,100 @@ fn attach_open(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<
     py.detach(|| open::attach(&options)).map(Session).map_err(to_python)
 }
 
-/// What works on this kernel and machine.
+/// As long as it is open the kernel measures the runs of programs.
+#[pyclass(frozen, module = "ebpflab._ebpflab")]
+struct Stats(Mutex<Option<inspect::Stats>>);
+
+#[pymethods]
+impl Stats {
+    #[new]
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        py.detach(inspect::Stats::start).map(|stats| Self(Mutex::new(Some(stats)))).map_err(to_python)
+    }
+
+    fn programs<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        list(py, py.detach(|| self.measured()), convert::program)
+    }
+
+    fn programs_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        json(py, py.detach(|| self.measured()))
+    }
+
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Stats {
+    fn measured(&self) -> Result<Vec<records::Program>, Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().ok_or(Error::Closed)?.programs()
+    }
+}
+
+/// Records as plain values.
+fn list<'py, T>(
+    py: Python<'py>,
+    records: Result<Vec<T>, Error>,
+    convert: impl Fn(Python<'py>, &T) -> PyResult<Bound<'py, PyDict>>,
+) -> PyResult<Bound<'py, PyList>> {
+    let records = records.map_err(to_python)?;
+    let records: Vec<_> = records.iter().map(|record| convert(py, record)).collect::<PyResult<_>>()?;
+    PyList::new(py, records)
+}
+
+/// Records as lines of JSON.
+fn json<T: Record>(py: Python<'_>, records: Result<Vec<T>, Error>) -> PyResult<Bound<'_, PyBytes>> {
+    let mut lines = Vec::new();
+    records.map_err(to_python)?.iter().for_each(|record| record.write_json_line(&mut lines));
+    Ok(PyBytes::new(py, &lines))
+}
+
+/// The programs that are loaded.
 #[pyfunction]
-fn features(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
-    let features = py.detach(doctor::features);
-    let features: Vec<_> = features.iter().map(|feature| convert::feature(py, feature)).collect::<PyResult<_>>()?;
-    PyList::new(py, features)
+fn programs(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    list(py, py.detach(inspect::programs), convert::program)
 }
 
 /// The same as lines of JSON.
 #[pyfunction]
-fn features_json(py: Python<'_>) -> Bound<'_, PyBytes> {
-    let lines: Vec<_> = py.detach(|| doctor::features().iter().flat_map(|feature| feature.to_json_line()).collect());
-    PyBytes::new(py, &lines)
+fn programs_json(py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
+    json(py, py.detach(inspect::programs))
+}
+
+/// The maps that are there.
+#[pyfunction]
+fn maps(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    list(py, py.detach(inspect::maps), convert::map)
+}
+
+/// The same as lines of JSON.
+#[pyfunction]
+fn maps_json(py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
+    json(py, py.detach(inspect::maps))
+}
+
+/// The links that are there.
+#[pyfunction]
+fn links(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    list(py, py.detach(inspect::links), convert::link)
+}
+
+/// The same as lines of JSON.
+#[pyfunction]
+fn links_json(py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
+    json(py, py.detach(inspect::links))
+}
+
+/// What works on this kernel and machine.
+#[pyfunction]
+fn features(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    list(py, Ok(py.detach(doctor::features)), convert::feature)
+}
+
+/// The same as lines of JSON.
+#[pyfunction]
+fn features_json(py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
+    json(py, Ok(py.detach(doctor::features)))
 }
 
 /// What a tool will do here.
@@ -232,7 +316,7 @@ fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 mod _ebpflab {
     #[pymodule_export]
     use super::{
-        Session, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp, features, features_json,
-        schemas, verdict, verdict_json, verify,
+        Session, Stats, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp, features, features_json,
+        links, links_json, maps, maps_json, programs, programs_json, schemas, verdict, verdict_json, verify,
     };
 }

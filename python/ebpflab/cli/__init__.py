@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import count, dashboard, doctor, exec, open, xdp
+from ebpflab.cli import count, dashboard, doctor, exec, inspect, open, xdp
 from ebpflab.cli.output import complain
 
 app = typer.Typer(
@@ -22,7 +22,10 @@ app.command("count")(count.command)
 app.command("dashboard")(dashboard.command)
 app.command("doctor")(doctor.command)
 app.command("exec")(exec.command)
+app.command("links")(inspect.links)
+app.command("maps")(inspect.maps)
 app.command("open")(open.command)
+app.command("programs")(inspect.programs)
 app.command("xdp")(xdp.command)
 
 

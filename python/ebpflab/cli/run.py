@@ -71,13 +71,13 @@ def run(attach: Callable[[], Running], output: Output[Running], options: Options
     try:
         session = attach()
     except (EbpflabError, OSError, ValueError) as error:
-        raise typer.Exit(_explain(error, verbose=options.verbose)) from None
+        raise typer.Exit(explain(error, verbose=options.verbose)) from None
     try:
         with session:
             status = _follow(session, output, options)
     except (EbpflabError, OSError) as error:
         # Its end was not what it should be: counts that could not be read.
-        status = _explain(error, verbose=options.verbose)
+        status = explain(error, verbose=options.verbose)
     # All is said and detached; a second Ctrl-C shall not turn that into a death by signal.
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
@@ -123,7 +123,7 @@ def _follow(session: Running, output: Output[Running], options: Options) -> int:
     except StdoutError as error:
         return unwritten(error)
     except (EbpflabError, OSError) as error:
-        return _explain(error, verbose=options.verbose)
+        return explain(error, verbose=options.verbose)
     return _account(session.ledger, gone, options)
 
 
@@ -188,7 +188,8 @@ def _ledger_line(ledger: Ledger) -> str:
     return f"ledger: seen {ledger.seen} = {told}{shown}; missed {missed}"
 
 
-def _explain(error: Exception, *, verbose: bool) -> int:
+def explain(error: Exception, *, verbose: bool) -> int:
+    """Say what went wrong; return the status of a command that ends with it."""
     complain(str(error))
     if verbose and isinstance(error, VerifierError):
         print(error.log, file=sys.stderr)

@@ -7,7 +7,7 @@ use std::{
 };
 
 use aya::Pod;
-use aya_obj::generated::bpf_prog_info;
+use aya_obj::generated::{bpf_map_info, bpf_prog_info};
 
 // enum bpf_cmd, include/uapi/linux/bpf.h
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
@@ -83,6 +83,56 @@ pub(crate) fn lookup_all<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<
     }
 }
 
+/// What the kernel numbers: the commands that give the next id, and a descriptor of one.
+#[derive(Clone, Copy)]
+pub(crate) struct Kind {
+    next_id: libc::c_long,
+    fd_by_id: libc::c_long,
+}
+
+pub(crate) const PROGRAMS: Kind = Kind { next_id: 11, fd_by_id: 13 };
+pub(crate) const MAPS: Kind = Kind { next_id: 12, fd_by_id: 14 };
+pub(crate) const LINKS: Kind = Kind { next_id: 31, fd_by_id: 30 };
+
+/// The part of `union bpf_attr` for ids.
+#[repr(C)]
+#[derive(Default)]
+struct Id {
+    id: u32,
+    next_id: u32,
+    open_flags: u32,
+}
+
+/// The ids of all programs, maps or links, ascending.
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN, `EINVAL` before the kernel had such ids (links: 5.8).
+pub(crate) fn ids(kind: Kind) -> io::Result<Vec<u32>> {
+    let mut ids = Vec::new();
+    let mut attr = Id::default();
+    loop {
+        match bpf(kind.next_id, &mut attr) {
+            Ok(_) => ids.push(attr.next_id),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(ids),
+            Err(error) => return Err(error),
+        }
+        attr.id = attr.next_id;
+    }
+}
+
+/// A descriptor of one of them; `None` if it has gone away.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn open(kind: Kind, id: u32) -> io::Result<Option<OwnedFd>> {
+    match bpf(kind.fd_by_id, &mut Id { id, ..Id::default() }) {
+        // SAFETY: the kernel has just given it to us.
+        Ok(fd) => Ok(Some(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The start of `union bpf_attr` for `BPF_OBJ_GET_INFO_BY_FD`.
 #[repr(C)]
 struct InfoByFd {
@@ -91,17 +141,58 @@ struct InfoByFd {
     info: u64,
 }
 
-/// What the kernel says about a program, and how many bytes of it it knows.
-fn program_info(program: BorrowedFd<'_>) -> io::Result<(bpf_prog_info, usize)> {
-    // SAFETY: integers and bit fields; all zero is what the kernel asks for.
-    let mut info = unsafe { std::mem::zeroed::<bpf_prog_info>() };
+/// What `BPF_OBJ_GET_INFO_BY_FD` fills.
+///
+/// # Safety
+/// Plain integers, of which zeros ask for nothing, and addresses are of memory that is as long as the number beside
+/// them says.
+pub(crate) unsafe trait Info {}
+// SAFETY: integers and bit fields.
+unsafe impl Info for bpf_prog_info {}
+// SAFETY: as above.
+unsafe impl Info for bpf_map_info {}
+
+/// `struct bpf_link_info` by its words of 8 bytes: what stands where depends on the type of the link.
+pub(crate) type LinkInfo = [u64; 16];
+// SAFETY: as above.
+unsafe impl Info for LinkInfo {}
+
+/// What the kernel says about a program, map or link, and how many bytes of it it knows.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn info<T: Info>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<usize> {
     let mut attr = InfoByFd {
-        bpf_fd: program.as_raw_fd() as u32,
-        info_len: size_of_val(&info) as u32,
-        info: &raw mut info as u64,
+        bpf_fd: fd.as_raw_fd() as u32,
+        info_len: size_of::<T>() as u32,
+        info: std::ptr::from_mut(info) as u64,
     };
     bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attr)?;
-    Ok((info, attr.info_len as usize))
+    Ok(attr.info_len as usize)
+}
+
+/// An info that asks for nothing, with padding of zeros, which the kernel wants too.
+pub(crate) fn blank<T: Info>() -> T {
+    // SAFETY: so the trait says.
+    unsafe { std::mem::zeroed() }
+}
+
+fn program_info(program: BorrowedFd<'_>) -> io::Result<(bpf_prog_info, usize)> {
+    let mut about = blank();
+    let known = info(program, &mut about)?;
+    Ok((about, known))
+}
+
+/// Has the kernel measure how often programs run and how long, as long as the descriptor is open (5.8 and later).
+///
+/// # Errors
+/// `EPERM` without CAP_SYS_ADMIN.
+pub(crate) fn enable_stats() -> io::Result<OwnedFd> {
+    const BPF_ENABLE_STATS: libc::c_long = 32;
+    const BPF_STATS_RUN_TIME: u32 = 0;
+    let fd = bpf(BPF_ENABLE_STATS, &mut BPF_STATS_RUN_TIME.clone())?;
+    // SAFETY: the kernel has just given it to us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
 /// The kernel's id of a program.

@@ -1,10 +1,11 @@
 //! Programs of ours that nobody runs any more.
 
-use std::{collections::HashMap, fs, io, path::Path, thread, time::Duration};
+use std::{io, path::Path, thread, time::Duration};
 
 use super::{no, unknown, yes};
 use crate::{
     bpf::probe,
+    inspect::holders::{Held, Holders},
     objects,
     privilege::{self, CAP_SYS_PTRACE},
     records::Feature,
@@ -23,7 +24,7 @@ pub(super) fn features() -> Vec<Feature> {
         Ok((ours(loaded), holders()?))
     };
     let feature = look().and_then(|(first, holders)| {
-        if first.iter().all(|(id, _)| holders.contains_key(id)) {
+        if first.iter().all(|(id, _)| is_held(*id, &holders)) {
             return Ok(report(&first, &holders));
         }
         // What is left behind is there the second time too.
@@ -35,8 +36,12 @@ pub(super) fn features() -> Vec<Feature> {
     vec![feature.unwrap_or_else(|reason| unknown(GROUP, NAME, reason, "run it as root on the host"))]
 }
 
-/// Programs of ours, and which process holds a program, by the program's id.
-type Look = (Vec<(u32, String)>, HashMap<u32, u32>);
+/// Programs of ours, and who holds what.
+type Look = (Vec<(u32, String)>, Holders);
+
+fn is_held(program: u32, holders: &Holders) -> bool {
+    holders.pids(Held::Program, program).next().is_some()
+}
 
 /// Those named like programs of our tools; nothing else tells them from others. Probes are never attached for long.
 fn ours(loaded: Vec<(u32, String)>) -> Vec<(u32, String)> {
@@ -44,11 +49,11 @@ fn ours(loaded: Vec<(u32, String)>) -> Vec<(u32, String)> {
     loaded.into_iter().filter(|(_, name)| names.contains(name) && !name.starts_with("probe_")).collect()
 }
 
-fn report(ours: &[(u32, String)], holders: &HashMap<u32, u32>) -> Feature {
+fn report(ours: &[(u32, String)], holders: &Holders) -> Feature {
     let left: Vec<_> =
-        ours.iter().filter(|(id, _)| !holders.contains_key(id)).map(|(id, name)| format!("{name} (id {id})")).collect();
+        ours.iter().filter(|(id, _)| !is_held(*id, holders)).map(|(id, name)| format!("{name} (id {id})")).collect();
     if left.is_empty() {
-        let mut pids: Vec<_> = ours.iter().filter_map(|(id, _)| holders.get(id)).collect();
+        let mut pids: Vec<_> = ours.iter().flat_map(|(id, _)| holders.pids(Held::Program, *id)).collect();
         pids.sort();
         pids.dedup();
         let found = match pids.as_slice() {
@@ -69,35 +74,24 @@ fn report(ours: &[(u32, String)], holders: &HashMap<u32, u32>) -> Feature {
     )
 }
 
-/// Which process holds a program, by the program's id; an error says why that cannot be known.
-fn holders() -> Result<HashMap<u32, u32>, String> {
+/// Who holds what; an error says why that cannot be known.
+fn holders() -> Result<Holders, String> {
     if !in_initial_pid_namespace() {
         return Err("processes outside of this PID namespace may hold programs".to_owned());
     }
-    let mut holders = HashMap::new();
-    let processes = fs::read_dir("/proc").map_err(|error| format!("/proc: {error}"))?;
-    for process in processes.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
-        let descriptors = match fs::read_dir(process.path().join("fdinfo")) {
-            // Others' processes are closed to those without CAP_SYS_PTRACE. (With it, one that hides all the same is no
-            // tool of ours.)
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !privilege::holds(CAP_SYS_PTRACE) => {
-                return Err(format!("what process {pid} holds cannot be seen: {error}"));
-            }
-            descriptors => descriptors,
-        };
-        for info in descriptors.into_iter().flatten().flatten() {
-            let text = fs::read_to_string(info.path()).unwrap_or_default();
-            let id = text.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok());
-            if let Some(id) = id {
-                holders.insert(id, pid);
-            }
+    let mut unseen = None;
+    let holders = Holders::look(|pid, error| {
+        // Others' processes are closed to those without CAP_SYS_PTRACE. (With it, one that hides all the same is no tool
+        // of ours.)
+        if error.kind() == io::ErrorKind::PermissionDenied && !privilege::holds(CAP_SYS_PTRACE) {
+            unseen.get_or_insert_with(|| format!("what process {pid} holds cannot be seen: {error}"));
         }
+    });
+    let holders = holders.map_err(|error| format!("/proc: {error}"))?;
+    if !Path::new("/proc/self").exists() {
+        return Err("/proc is not mounted".to_owned());
     }
-    match holders.is_empty() && !Path::new("/proc/self").exists() {
-        true => Err("/proc is not mounted".to_owned()),
-        false => Ok(holders),
-    }
+    unseen.map_or(Ok(holders), Err)
 }
 
 #[cfg(test)]
@@ -109,8 +103,8 @@ mod tests {
         let programs = vec![(7, "count_sys_enter".to_owned()), (8, "systemd_devices".to_owned())];
         let ours = ours(programs);
         assert_eq!(ours, [(7, "count_sys_enter".to_owned())]);
-        assert_eq!(report(&ours, &HashMap::from([(7, 100)])).answer, "yes");
-        let left = report(&ours, &HashMap::new());
+        assert_eq!(report(&ours, &Holders::from([((Held::Program, 7), 100)])).answer, "yes");
+        let left = report(&ours, &Holders::from([]));
         assert_eq!(left.answer, "no");
         assert!(left.found.contains("count_sys_enter (id 7)"), "{}", left.found);
     }

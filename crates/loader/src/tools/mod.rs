@@ -74,7 +74,7 @@ fn kernel_release() -> String {
 }
 
 /// What to add to the boot clock, which the records have, to get nanoseconds since the epoch.
-fn clock_offset() -> Result<u64> {
+pub(crate) fn clock_offset() -> Result<u64> {
     let read = |clock| clock_gettime(clock).map_err(Error::os("clock_gettime"));
     let (boot, real) = (read(ClockId::CLOCK_BOOTTIME)?, read(ClockId::CLOCK_REALTIME)?);
     Ok(u64::try_from((real - boot).num_nanoseconds()).unwrap_or(0))
