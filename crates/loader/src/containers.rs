@@ -22,8 +22,8 @@ use crate::{
     cgroups::{self, Group, Hierarchy},
     engines::{Engine, Names},
     error::{Error, Result},
-    records::{Container, Event, Hook},
-    schema::Text,
+    events::Place,
+    records::{Container, Hook},
 };
 
 /// Most cgroups that are remembered; the oldest are forgotten first, and found again as long as they are there.
@@ -116,19 +116,13 @@ fn preference(hierarchy: &Hierarchy) -> Option<usize> {
     Some(FIRST.iter().position(|name| controllers.iter().any(|has| has == name)).unwrap_or(FIRST.len()))
 }
 
-/// A cgroup that is known.
-struct Known {
-    path: Arc<Text>,
-    container: Option<Arc<Container>>,
-}
-
 /// Says of events which cgroup and container they are from.
 pub(crate) struct Locator {
     mounted: Option<Hierarchy>,
     /// The new ones, where the kernel tells of them.
     new: Option<Ring>,
     /// By id; `None` for those that are not to be found.
-    known: HashMap<u64, Option<Known>>,
+    known: HashMap<u64, Option<Arc<Place>>>,
     /// The ids in the order in which they became known.
     order: VecDeque<u64>,
     names: Names,
@@ -172,32 +166,30 @@ impl Locator {
             self.learn(id, Some(path));
         }
         while let Some((id, name)) = self.names.answer() {
-            for container in self.known.values_mut().flatten().filter_map(|known| known.container.as_mut()) {
-                if container.id == id {
-                    *container = Arc::new(Container { name: Some(name.clone()), ..(**container).clone() });
+            for place in self.known.values_mut().flatten() {
+                if let Some(container) = place.container.as_ref().filter(|container| container.id == id) {
+                    let container = Some(Container { name: Some(name.clone()), ..container.clone() });
+                    *place = Arc::new(Place { container, ..(**place).clone() });
                 }
             }
         }
     }
 
-    /// Completes an event.
-    pub(crate) fn locate(&mut self, event: &mut Event) {
-        let (id, path, container) = event.place();
+    /// Where events of a cgroup are from; `None` where that is not known.
+    pub(crate) fn place(&mut self, id: u64) -> Option<Arc<Place>> {
         if !self.known.contains_key(&id) {
             self.update();
         }
         if !self.known.contains_key(&id) {
             self.scan();
         }
-        match self.known.get(&id) {
-            Some(Some(known)) => {
-                *path = Some(known.path.clone());
-                container.clone_from(&known.container);
-            }
-            Some(None) => {}
+        let place = self.known.get(&id);
+        if place.is_none() {
             // It will not be found later either: it is gone, or not below the mount.
-            None => self.learn(id, None),
+            self.learn(id, None);
+            return None;
         }
+        place.cloned().flatten()
     }
 
     /// Walks through the hierarchy.
@@ -221,9 +213,9 @@ impl Locator {
         let known = path.map(|path| {
             let container = container_of(&path).map(|(runtime, id)| {
                 let name = self.names.ask(id);
-                Arc::new(Container { id: id.to_owned(), runtime, name })
+                Container { id: id.to_owned(), runtime, name }
             });
-            Known { path: Arc::new(Text(path)), container }
+            Arc::new(Place { path: path.into(), container })
         });
         if self.known.insert(id, known).is_none() {
             self.order.push_back(id);

@@ -10,6 +10,7 @@ mod containers;
 pub mod doctor;
 mod engines;
 pub mod error;
+pub mod events;
 pub mod hooks;
 pub mod inspect;
 pub mod interface;

@@ -1,9 +1,11 @@
 //! The names that programmers know for numbers of the kernel.
 
-use nix::errno::Errno;
-use serde::ser::SerializeMap;
+use std::fmt;
 
-use crate::schema::{Type, Value};
+use nix::errno::Errno;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use crate::schema::{List, Type, Value};
 
 /// Flags of open(2), as their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +57,7 @@ impl Value for FlagNames {
     const TYPE: Type = Type::Array(&Type::String);
 
     fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry(name, &self.names().collect::<Vec<_>>())
+        map.serialize_entry(name, &List(|| self.names()))
     }
 }
 
@@ -65,22 +67,35 @@ pub struct ErrorName(pub i32);
 
 impl ErrorName {
     /// `ENOENT` and so on; `None` for a success.
-    pub fn name(self) -> Option<String> {
-        if self.0 >= 0 {
-            return None;
-        }
-        Some(match -self.0 {
+    pub fn name(self) -> Option<Name> {
+        (self.0 < 0).then_some(Name(-self.0))
+    }
+}
+
+/// The number of an error, shown as its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Name(i32);
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             // The kernel's own: a signal came first, and the call is made again or ends with EINTR
             // (include/linux/errno.h).
-            512 => "ERESTARTSYS".to_owned(),
-            513 => "ERESTARTNOINTR".to_owned(),
-            514 => "ERESTARTNOHAND".to_owned(),
-            516 => "ERESTART_RESTARTBLOCK".to_owned(),
+            512 => f.write_str("ERESTARTSYS"),
+            513 => f.write_str("ERESTARTNOINTR"),
+            514 => f.write_str("ERESTARTNOHAND"),
+            516 => f.write_str("ERESTART_RESTARTBLOCK"),
             number => match Errno::from_raw(number) {
-                Errno::UnknownErrno => number.to_string(),
-                errno => format!("{errno:?}"),
+                Errno::UnknownErrno => write!(f, "{number}"),
+                errno => write!(f, "{errno:?}"),
             },
-        })
+        }
+    }
+}
+
+impl Serialize for Name {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
     }
 }
 
@@ -93,13 +108,21 @@ impl Value for ErrorName {
 }
 
 /// Some of a few known words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Words(pub Vec<&'static str>);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Words([Option<&'static str>; Self::MOST]);
 
 impl Words {
+    /// Most words that there are.
+    const MOST: usize = 4;
+
     /// Those that are true.
-    pub fn of<const N: usize>(words: [(&'static str, bool); N]) -> Self {
-        Self(words.into_iter().filter_map(|(word, holds)| holds.then_some(word)).collect())
+    pub fn of(words: [(&'static str, bool); Self::MOST]) -> Self {
+        Self(words.map(|(word, holds)| holds.then_some(word)))
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl Iterator<Item = &'static str> {
+        self.0.into_iter().flatten()
     }
 }
 
@@ -107,7 +130,7 @@ impl Value for Words {
     const TYPE: Type = Type::Array(&Type::String);
 
     fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry(name, &self.0)
+        map.serialize_entry(name, &List(|| self.iter()))
     }
 }
 
@@ -180,7 +203,7 @@ mod tests {
 
     #[test]
     fn errors_have_their_names() {
-        let name = |ret| ErrorName(ret).name();
+        let name = |ret| ErrorName(ret).name().map(|name| name.to_string());
         assert_eq!((name(0), name(3)), (None, None));
         assert_eq!(name(-libc::ENOENT).as_deref(), Some("ENOENT"));
         assert_eq!(name(-libc::ENAMETOOLONG).as_deref(), Some("ENAMETOOLONG"));

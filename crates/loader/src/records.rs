@@ -1,7 +1,5 @@
 //! The records that tools give out: lines of `--json`, and what the Python classes are made from.
 
-use std::sync::Arc;
-
 use ebpflab_common::{event::Kind, ledger};
 
 use crate::{
@@ -97,7 +95,7 @@ record! {
     }
 
     /// A program that is about to run; or, with `exec -x`, a call of execve or execveat that failed, when it returned.
-    pub struct ExecEvent = "exec" {
+    pub struct ExecEvent<'a> = "exec" {
         /// When: nanoseconds since the epoch.
         pub time: u64,
         /// CPU it happened on.
@@ -109,7 +107,7 @@ record! {
         /// The parent's process id, in the initial PID namespace.
         pub ppid: u32,
         /// Name of the parent: of its first thread.
-        pub parent_comm: Text,
+        pub parent_comm: Text<'a>,
         /// Real user id, in the initial user namespace.
         pub uid: u32,
         /// Real group id, in the initial user namespace.
@@ -117,19 +115,19 @@ record! {
         /// Id of the user who logged in, whoever the process has become since (loginuid, audit(8)); null where nobody did, and on kernels that do not tell.
         pub loginuid: Option<u32>,
         /// Name of the process from now on; of a call that failed, of the thread that made it.
-        pub comm: Text,
+        pub comm: Text<'a>,
         /// Id of the cgroup: in the v2 hierarchy, or, where it is not mounted or nobody lives in it, in the v1 hierarchy with the controller memory, or else pids, cpu, any.
         pub cgroup: u64,
         /// Where the cgroup is in that hierarchy; null where it is not known: the hierarchy is not mounted, or too many were made and removed at once.
-        pub cgroup_path: Option<Arc<Text>>,
+        pub cgroup_path: Option<&'a Text<'static>>,
         /// The container that the cgroup is of; null where it is of none.
-        pub container: Option<Arc<Container>>,
+        pub container: Option<&'a Container>,
         /// The file as it was given (for execveat the kernel puts `/dev/fd/N/` before it, unless the call failed); null where it could not be read.
-        pub filename: Option<Text>,
+        pub filename: Option<Text<'a>>,
         /// The file that runs, for a script that is its interpreter: the names from the file itself up to the root of the process (its chroot, its container), so that links, mounts and `..` are gone. Without a `/` in front for what is not below that root. Null for a call that failed, and where `path_fault` says so.
-        pub exe: Option<Text>,
+        pub exe: Option<Text<'a>>,
         /// The working directory, in the same way: where a relative `filename` starts from.
-        pub cwd: Option<Text>,
+        pub cwd: Option<Text<'a>>,
         /// `filename` has more than 4,095 bytes, and these are its first; or `exe` or `cwd` has more than 4,095 bytes, or both together about 780 names, and this is its end, without a `/` in front.
         pub path_truncated: bool,
         /// What could not be had: `filename`, `exe`, `cwd`, `filename and exe` and so on, `filename, exe and cwd`; null where nothing is missing.
@@ -137,7 +135,7 @@ record! {
         /// What is special: `unlinked` (the executable has no name, any more or ever: it was removed, or is a memfd), `outside_root` (it is not below the root of the process), `cwd_unlinked` (the working directory was removed), `cwd_outside_root`.
         pub path_notes: Words,
         /// All arguments, the program's own name first; null where they could not be read.
-        pub argv: Option<Texts>,
+        pub argv: Option<Texts<'a>>,
         /// How many arguments there are, those included that `argv` lacks; null where that could not be read, and for a call that failed where `argv` is cut.
         pub argc: Option<u32>,
         /// The arguments have more than 8,192 bytes (for a call that failed: or there are more than 128), and these are the first, the last of them cut.
@@ -149,7 +147,7 @@ record! {
     }
 
     /// A process that ended: its last thread did. Also one that never executed a program.
-    pub struct ExitEvent = "exit" {
+    pub struct ExitEvent<'a> = "exit" {
         /// When: nanoseconds since the epoch.
         pub time: u64,
         /// CPU it happened on.
@@ -165,13 +163,13 @@ record! {
         /// Real group id, in the initial user namespace.
         pub gid: u32,
         /// Name of the thread that ended last.
-        pub comm: Text,
+        pub comm: Text<'a>,
         /// Id of the cgroup: in the v2 hierarchy, or, where it is not mounted or nobody lives in it, in the v1 hierarchy with the controller memory, or else pids, cpu, any.
         pub cgroup: u64,
         /// Where the cgroup is in that hierarchy; null where it is not known: the hierarchy is not mounted, or too many were made and removed at once.
-        pub cgroup_path: Option<Arc<Text>>,
+        pub cgroup_path: Option<&'a Text<'static>>,
         /// The container that the cgroup is of; null where it is of none.
-        pub container: Option<Arc<Container>>,
+        pub container: Option<&'a Container>,
         /// What it exited with, 0 to 255; null if a signal killed it.
         pub exit_code: Option<u32>,
         /// Number of the signal that killed it; null if it exited by itself.
@@ -187,7 +185,7 @@ record! {
     }
 
     /// A call of open, creat, openat or openat2, when it returned.
-    pub struct OpenEvent = "open" {
+    pub struct OpenEvent<'a> = "open" {
         /// When it returned: nanoseconds since the epoch.
         pub time: u64,
         /// CPU it returned on.
@@ -203,17 +201,17 @@ record! {
         /// Real group id, in the initial user namespace.
         pub gid: u32,
         /// Name of the thread.
-        pub comm: Text,
+        pub comm: Text<'a>,
         /// Id of the cgroup: in the v2 hierarchy, or, where it is not mounted or nobody lives in it, in the v1 hierarchy with the controller memory, or else pids, cpu, any.
         pub cgroup: u64,
         /// Where the cgroup is in that hierarchy; null where it is not known: the hierarchy is not mounted, or too many were made and removed at once.
-        pub cgroup_path: Option<Arc<Text>>,
+        pub cgroup_path: Option<&'a Text<'static>>,
         /// The container that the cgroup is of; null where it is of none.
-        pub container: Option<Arc<Container>>,
+        pub container: Option<&'a Container>,
         /// The path as given; null where it could not be read.
-        pub path: Option<Text>,
+        pub path: Option<Text<'a>>,
         /// Where that is, from the root of the process that opened it (its chroot, its container): of an opened file, the names from the file itself up, so that links, mounts and `..` are gone; of one that could not be opened, the folder that the path starts from and the path as given. Without a `/` in front for what is not below that root. Null for what has no name (a pipe) and where `path_fault` says why.
-        pub full_path: Option<Text>,
+        pub full_path: Option<Text<'a>>,
         /// The path as given has more than 4,095 bytes, and these are its first; or the whole path has more than 8,191 bytes or about 780 names, and this is its end, without a `/` in front.
         pub path_truncated: bool,
         /// What could not be had: `path` (its memory could not be read), `folder` (that it starts from), `file` (the descriptor was closed or replaced meanwhile), `path and file`; null where nothing is missing.
@@ -295,7 +293,7 @@ record! {
         /// Process id, in the initial PID namespace.
         pub pid: u32,
         /// Its name, read from /proc when the count had changed; null for a process that was gone by then.
-        pub comm: Option<Text>,
+        pub comm: Option<Text<'static>>,
         /// Opens since the start.
         pub count: u64,
         /// Opens per second since the last reading.
@@ -498,18 +496,18 @@ impl Ledger {
     }
 }
 
-/// One event of a tool that has events.
+/// One event of a tool that has events. What it is made of stays where it is: in its record ([`crate::events`]).
 #[derive(Clone, Debug, PartialEq)]
-pub enum Event {
+pub enum Event<'a> {
     /// Of `exec`.
-    Exec(ExecEvent),
+    Exec(ExecEvent<'a>),
     /// Of `exec` that was asked for exits.
-    Exit(ExitEvent),
+    Exit(ExitEvent<'a>),
     /// Of `open`.
-    Open(OpenEvent),
+    Open(OpenEvent<'a>),
 }
 
-impl Event {
+impl Event<'_> {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         match self {
@@ -525,15 +523,6 @@ impl Event {
             Self::Exec(event) => event.time,
             Self::Exit(event) => event.time,
             Self::Open(event) => event.time,
-        }
-    }
-
-    /// Its cgroup, and what is to be known of that.
-    pub(crate) fn place(&mut self) -> (u64, &mut Option<Arc<Text>>, &mut Option<Arc<Container>>) {
-        match self {
-            Self::Exec(event) => (event.cgroup, &mut event.cgroup_path, &mut event.container),
-            Self::Exit(event) => (event.cgroup, &mut event.cgroup_path, &mut event.container),
-            Self::Open(event) => (event.cgroup, &mut event.cgroup_path, &mut event.container),
         }
     }
 

@@ -1,10 +1,11 @@
 //! One declaration of each record, from which its JSON comes and its documentation: `record!` makes the struct, its
 //! serialisation and its [`Schema`].
 
-use std::{borrow::Cow, fmt, sync::Arc};
+use std::{borrow::Cow, fmt};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use serde::ser::{Serialize, SerializeMap};
+use ebpflab_common::exec::arguments;
+use serde::ser::{Serialize, SerializeMap, Serializer};
 
 /// A record's description.
 #[derive(Debug)]
@@ -146,7 +147,7 @@ impl<T: Value> Value for Option<T> {
 }
 
 /// What many records have in common.
-impl<T: Value> Value for Arc<T> {
+impl<T: Value> Value for &T {
     const TYPE: Type = T::TYPE;
 
     fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
@@ -166,11 +167,23 @@ impl<T: Value> Value for Optional<T> {
     }
 }
 
-/// Bytes that the kernel treats as a name: mostly UTF-8, never surely.
+/// Bytes that the kernel treats as a name: mostly UTF-8, never surely. Those of an event are in its record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Text(pub Vec<u8>);
+pub struct Text<'a>(pub Cow<'a, [u8]>);
 
-impl Value for Text {
+impl<'a> From<&'a [u8]> for Text<'a> {
+    fn from(bytes: &'a [u8]) -> Self {
+        Self(Cow::Borrowed(bytes))
+    }
+}
+
+impl From<Vec<u8>> for Text<'_> {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(Cow::Owned(bytes))
+    }
+}
+
+impl Value for Text<'_> {
     const TYPE: Type = Type::Text;
 
     fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
@@ -183,39 +196,57 @@ impl Value for Text {
     }
 }
 
-/// A list of [`Text`]: where one of them is not UTF-8 the field beside it has all of them in base64.
+/// A list of [`Text`], each closed by NUL but for a last one that is cut: where one of them is not UTF-8 the field
+/// beside it has all of them in base64.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Texts(pub Vec<Vec<u8>>);
+pub struct Texts<'a>(pub Cow<'a, [u8]>);
 
-impl Value for Texts {
+impl Texts<'_> {
+    /// Each without its NUL.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        arguments(&self.0)
+    }
+}
+
+impl Value for Texts<'_> {
     const TYPE: Type = Type::Array(&Type::Text);
 
     fn write<M: SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
-        let lossy: Vec<_> = self.0.iter().map(|text| String::from_utf8_lossy(text)).collect();
-        map.serialize_entry(name, &lossy)?;
-        if lossy.iter().any(|text| matches!(text, Cow::Owned(_))) {
-            let bytes: Vec<_> = self.0.iter().map(|text| BASE64_STANDARD.encode(text)).collect();
+        map.serialize_entry(name, &List(|| self.iter().map(String::from_utf8_lossy)))?;
+        // A NUL is in no other character.
+        if str::from_utf8(&self.0).is_err() {
+            let bytes = List(|| self.iter().map(|text| BASE64_STANDARD.encode(text)));
             map.serialize_entry(&format!("{name}_bytes"), &bytes)?;
         }
         Ok(())
     }
 }
 
-/// Declares records. `struct Name` is a part of others; `struct Name = "tag"` is a line of its own.
+/// What an iterator gives, as a list that is never made.
+pub(crate) struct List<F>(pub(crate) F);
+
+impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for List<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0())
+    }
+}
+
+/// Declares records. `struct Name` is a part of others; `struct Name = "tag"` is a line of its own. `Name<'a>` borrows
+/// from where it was read.
 macro_rules! record {
     ($(
         $(#[doc = $doc:literal])+
-        pub struct $name:ident $(= $tag:literal)? {
+        pub struct $name:ident $(<$life:lifetime>)? $(= $tag:literal)? {
             $( $(#[doc = $field_doc:literal])+ pub $field:ident: $type:ty, )+
         }
     )+) => { $(
         $(#[doc = $doc])+
         #[derive(Clone, Debug, PartialEq)]
-        pub struct $name {
+        pub struct $name $(<$life>)? {
             $( $(#[doc = $field_doc])+ pub $field: $type, )+
         }
 
-        impl $crate::schema::Record for $name {
+        impl $(<$life>)? $crate::schema::Record for $name $(<$life>)? {
             const SCHEMA: $crate::schema::Schema = $crate::schema::Schema {
                 name: stringify!($name),
                 tag: $crate::schema::record!(@tag $($tag)?),
@@ -228,7 +259,7 @@ macro_rules! record {
             };
         }
 
-        impl serde::Serialize for $name {
+        impl $(<$life>)? serde::Serialize for $name $(<$life>)? {
             fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 use serde::ser::SerializeMap as _;
                 let mut map = serializer.serialize_map(None)?;
@@ -238,7 +269,7 @@ macro_rules! record {
             }
         }
 
-        impl $crate::schema::Value for $name {
+        impl $(<$life>)? $crate::schema::Value for $name $(<$life>)? {
             const TYPE: $crate::schema::Type =
                 $crate::schema::Type::Object(&<Self as $crate::schema::Record>::SCHEMA);
 
@@ -259,9 +290,9 @@ mod tests {
 
     record! {
         /// A line.
-        pub struct Line = "line" {
+        pub struct Line<'a> = "line" {
             /// Its name.
-            pub name: Option<Text>,
+            pub name: Option<Text<'a>>,
             /// Only sometimes.
             pub extra: Optional<u64>,
             /// Parts.
@@ -274,7 +305,7 @@ mod tests {
         }
     }
 
-    fn json(line: &Line) -> String {
+    fn json(line: &Line<'_>) -> String {
         String::from_utf8(line.to_json_line()).expect("JSON is UTF-8")
     }
 
@@ -288,9 +319,9 @@ mod tests {
 
     #[test]
     fn bytes_that_are_not_utf8_stand_beside_their_text() {
-        let mut line = Line { name: Some(Text(b"caf\xc3\xa9\n".to_vec())), extra: Optional(None), parts: vec![] };
+        let mut line = Line { name: Some(Text::from(&b"caf\xc3\xa9\n"[..])), extra: Optional(None), parts: vec![] };
         assert!(json(&line).contains(r#""name":"café\n","parts""#));
-        line.name = Some(Text(b"caf\xe9".to_vec()));
+        line.name = Some(Text::from(b"caf\xe9".to_vec()));
         assert!(json(&line).contains("\"name\":\"caf\u{fffd}\",\"name_bytes\":\"Y2Fm6Q==\""));
     }
 
@@ -298,17 +329,17 @@ mod tests {
     fn a_list_of_bytes_has_all_of_them_beside_it() {
         record! {
             /// A line.
-            pub struct Words = "words" {
+            pub struct Words<'a> = "words" {
                 /// Some words.
-                pub words: Texts,
+                pub words: Texts<'a>,
             }
         }
-        let json = |words: &[&[u8]]| {
-            let words = Words { words: Texts(words.iter().map(|word| word.to_vec()).collect()) };
+        let json = |words: &[u8]| {
+            let words = Words { words: Texts(words.into()) };
             String::from_utf8(words.to_json_line()).expect("JSON is UTF-8")
         };
-        assert_eq!(json(&[b"a b", b""]), "{\"type\":\"words\",\"words\":[\"a b\",\"\"]}\n");
-        let mixed = json(&[b"a", b"\xff"]);
+        assert_eq!(json(b"a b\0\0"), "{\"type\":\"words\",\"words\":[\"a b\",\"\"]}\n");
+        let mixed = json(b"a\0\xff");
         assert!(mixed.contains("\"words\":[\"a\",\"\u{fffd}\"],\"words_bytes\":[\"YQ==\",\"/w==\"]"), "{mixed}");
     }
 

@@ -4,7 +4,6 @@
 //! the counts and the ledger. Detaching, which may take the kernel long, comes after the summary is out.
 
 use std::{
-    collections::VecDeque,
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd},
     sync::{
         Mutex, MutexGuard, Once, PoisonError,
@@ -22,9 +21,12 @@ use nix::sys::{
 
 use crate::{
     bpf::Object,
+    containers::Locator,
     error::{Error, Result},
-    records::{Attached, Counts, Event, Ledger, Ledgers, Reading, Summary},
+    events::{Backlog, OwnedRaw, Raw},
+    records::{Attached, Counts, Ledger, Ledgers, Reading, Summary},
     schema::Optional,
+    tools::clock_offset,
 };
 
 /// Events taken out of the buffer at once.
@@ -33,7 +35,7 @@ const BATCH: usize = 1_024;
 const KINDS: usize = Kind::ALL.len();
 
 /// What is special about a tool that counts.
-pub trait Counter: Send {
+pub(crate) trait Counter: Send {
     /// Reads the counts.
     ///
     /// # Errors
@@ -50,9 +52,10 @@ pub trait Counter: Send {
 }
 
 /// What is special about a tool that has events.
-pub trait Source: Send {
-    /// Takes events out of the buffer: `most` of them, or more where no buffer would show that there are more.
-    fn drain(&mut self, most: usize, take: &mut dyn FnMut(Event));
+pub(crate) trait Source: Send {
+    /// Takes records out of the buffer: `most` of them, or more where no buffer would show that there are more. Each
+    /// may be in two pieces, and have padding behind it.
+    fn drain(&mut self, most: usize, take: &mut dyn FnMut(&[u8], &[u8]));
 
     /// Entries of that kind whose return has not been seen.
     ///
@@ -68,11 +71,11 @@ pub trait Source: Send {
 }
 
 /// A tool's own part of a session.
-pub enum Tool {
+pub(crate) enum Tool {
     /// It counts, and is read at any time.
     Counter(Box<dyn Counter>),
-    /// It has events, which wait in a buffer.
-    Source(Box<dyn Source>),
+    /// It has events, which wait in a buffer, and whoever knows where they are from.
+    Source(Box<dyn Source>, Box<Locator>),
 }
 
 /// A running tool. May be used from several threads; stopping it in one ends the waits of the others.
@@ -95,7 +98,7 @@ struct State {
     running: Option<Running>,
     started: Instant,
     /// Taken out of the buffer and not handed on yet.
-    backlog: VecDeque<Event>,
+    backlog: Backlog,
     /// Readable while there is a backlog: the buffer does not show it any more.
     waiting: EventFd,
     is_waiting: bool,
@@ -116,7 +119,7 @@ impl Session {
     ///
     /// # Errors
     /// [`Error::Os`] when no file descriptor is to be had.
-    pub fn start(mut object: Object, tool: Tool, attached: Attached) -> Result<Self> {
+    pub(crate) fn start(mut object: Object, tool: Tool, attached: Attached) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Error::os("epoll_create1"))?;
         let eventfd = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(Error::os("eventfd"));
         let (wakeup, waiting) = (eventfd()?, eventfd()?);
@@ -124,7 +127,7 @@ impl Session {
             |fd: BorrowedFd<'_>| epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, 0)).map_err(Error::os("epoll_ctl"));
         watch(wakeup.as_fd())?;
         watch(waiting.as_fd())?;
-        if let Tool::Source(source) = &tool {
+        if let Tool::Source(source, _) = &tool {
             source.fds().into_iter().try_for_each(watch)?;
         }
         object.forget_functions();
@@ -132,7 +135,7 @@ impl Session {
         let state = State {
             running: Some(Running { object, tool }),
             started: Instant::now(),
-            backlog: VecDeque::new(),
+            backlog: Backlog::new(clock_offset()?),
             waiting,
             is_waiting: false,
             received: [0; KINDS],
@@ -189,32 +192,37 @@ impl Session {
                 counter.check(object)?;
                 counter.read(object)
             }
-            Running { tool: Tool::Source(_), .. } => {
+            Running { tool: Tool::Source(..), .. } => {
                 Err(Error::InvalidArgument("this tool has events, not counts".to_owned()))
             }
         }
     }
 
     /// Hands on the next event, if one waits. After a stop the rest of them can be had.
-    pub fn next(&self) -> Option<Event> {
-        if self.is_ours() { self.lock().next() } else { None }
+    pub fn next(&self) -> Option<OwnedRaw> {
+        if self.is_ours() { self.lock().next(|raw| raw.to_owned()) } else { None }
     }
 
     /// Like [`Session::next`], but gives up with `None` where another thread is at work on the session.
-    pub fn try_next(&self) -> Option<Event> {
-        if self.is_ours() { self.state.try_lock().ok()?.next() } else { None }
+    pub fn try_next(&self) -> Option<OwnedRaw> {
+        if self.is_ours() { self.state.try_lock().ok()?.next(|raw| raw.to_owned()) } else { None }
     }
 
-    /// Hands on the events that wait, at most `most`, as lines of JSON.
-    pub fn next_json(&self, most: u64) -> Vec<u8> {
-        let mut lines = Vec::new();
+    /// Hands on the events that wait, at most `most` and not too many at once; returns how many. What is done with them
+    /// is done while other threads wait for it.
+    pub fn take(&self, most: u64, mut take: impl FnMut(&Raw<'_>)) -> usize {
         if !self.is_ours() {
-            return lines;
+            return 0;
         }
         let mut state = self.lock();
-        for event in std::iter::from_fn(|| state.next()).take(usize::try_from(most).unwrap_or(usize::MAX).min(BATCH)) {
-            event.write_json_line(&mut lines);
-        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX).min(BATCH);
+        (0..most).take_while(|_| state.next(&mut take).is_some()).count()
+    }
+
+    /// The same as lines of JSON.
+    pub fn next_json(&self, most: u64) -> Vec<u8> {
+        let mut lines = Vec::new();
+        self.take(most, |raw| raw.event().write_json_line(&mut lines));
         lines
     }
 
@@ -294,16 +302,17 @@ impl Drop for Session {
 }
 
 impl State {
-    /// The next event, from the backlog or else from the buffer.
-    fn next(&mut self) -> Option<Event> {
+    /// Hands on the next event, from the backlog or else from the buffer.
+    fn next<T>(&mut self, take: impl FnOnce(&Raw<'_>) -> T) -> Option<T> {
         if self.backlog.is_empty() {
             self.drain();
         }
-        let event = self.backlog.pop_front();
+        let taken = self.backlog.pop().map(|raw| {
+            self.shown[raw.kind() as usize] += 1;
+            take(&raw)
+        });
         self.show_waiting();
-        let event = event?;
-        self.shown[event.kind() as usize] += 1;
-        Some(event)
+        taken
     }
 
     /// Makes the file descriptor say whether there is a backlog.
@@ -318,13 +327,21 @@ impl State {
 
     /// Takes events out of the buffer into the backlog, and returns how many.
     fn drain(&mut self) -> usize {
-        let Some(Running { tool: Tool::Source(source), .. }) = &mut self.running else { return 0 };
-        let before = self.backlog.len();
-        source.drain(BATCH, &mut |event| {
-            self.received[event.kind() as usize] += 1;
-            self.backlog.push_back(event);
+        let Some(Running { tool: Tool::Source(source, locator), .. }) = &mut self.running else { return 0 };
+        let mut taken = 0;
+        source.drain(BATCH, &mut |head, tail| {
+            // A record that is no record is missing from `received`, and the ledger says so.
+            if let Some(kind) = self.backlog.push(head, tail) {
+                self.received[kind as usize] += 1;
+                taken += 1;
+            }
         });
-        self.backlog.len() - before
+        if taken > 0 {
+            // After the events: what made them possible was told before.
+            locator.update();
+            self.backlog.locate(taken, |cgroup| locator.place(cgroup));
+        }
+        taken
     }
 
     /// The summary, with what has been shown by now.
@@ -358,7 +375,7 @@ impl State {
                 self.shown[0] = reading.sum();
                 counts = Some(Counts(reading));
             }
-            Tool::Source(source) => {
+            Tool::Source(source, _) => {
                 for kind in source.kinds() {
                     pending[*kind as usize] = source.pending(object, *kind)?;
                 }
@@ -372,7 +389,7 @@ impl State {
         };
         let [open, exec, exit] = [Kind::Open, Kind::Exec, Kind::Exit].map(|kind| of(kind as usize));
         let ledger = Ledger { missed, ..open.plus(&exec).plus(&exit) };
-        let kinds = if let Tool::Source(source) = tool { source.kinds() } else { &[] };
+        let kinds = if let Tool::Source(source, _) = tool { source.kinds() } else { &[] };
         let open = Optional(kinds.contains(&Kind::Open).then_some(open));
         let ledgers = (kinds.len() > 1).then_some(Ledgers { open, exec, exit });
         Ok(Summary { ledger, duration_s, counts: Optional(counts), ledgers: Optional(ledgers) })

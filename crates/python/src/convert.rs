@@ -105,7 +105,7 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
 }
 
 /// An event as an object of its class in `ebpflab.records`, whose fields have the order of the native record.
-pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
+pub(crate) fn event<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, PyAny>> {
     static EXEC: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static EXIT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
     static OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
@@ -119,7 +119,8 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
     }
     match event {
         Event::Exec(exec) => {
-            let argv = exec.argv.as_ref().map(|argv| PyTuple::new(py, argv.0.iter().map(|arg| OsStr::from_bytes(arg))));
+            let argv =
+                exec.argv.as_ref().map(|argv| PyTuple::new(py, argv.iter().map(OsStr::from_bytes).collect::<Vec<_>>()));
             make!(
                 EXEC,
                 "ExecEvent",
@@ -134,8 +135,8 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
                 exec.loginuid,
                 text(&exec.comm),
                 exec.cgroup,
-                exec.cgroup_path.as_deref().map(text),
-                exec.container.as_deref().map(|it| container(py, it)).transpose()?,
+                exec.cgroup_path.map(text),
+                exec.container.map(|it| container(py, it)).transpose()?,
                 exec.filename.as_ref().map(text),
                 exec.exe.as_ref().map(text),
                 exec.cwd.as_ref().map(text),
@@ -146,7 +147,7 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
                 exec.argc,
                 exec.argv_truncated,
                 exec.ret,
-                exec.error.name(),
+                exec.error.name().map(|name| name.to_string()),
             )
         }
         Event::Exit(exit) => make!(
@@ -161,8 +162,8 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
             exit.gid,
             text(&exit.comm),
             exit.cgroup,
-            exit.cgroup_path.as_deref().map(text),
-            exit.container.as_deref().map(|it| container(py, it)).transpose()?,
+            exit.cgroup_path.map(text),
+            exit.container.map(|it| container(py, it)).transpose()?,
             exit.exit_code,
             exit.signal,
             exit.core,
@@ -182,8 +183,8 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
             open.gid,
             text(&open.comm),
             open.cgroup,
-            open.cgroup_path.as_deref().map(text),
-            open.container.as_deref().map(|it| container(py, it)).transpose()?,
+            open.cgroup_path.map(text),
+            open.container.map(|it| container(py, it)).transpose()?,
             open.path.as_ref().map(text),
             open.full_path.as_ref().map(text),
             open.path_truncated,
@@ -194,7 +195,7 @@ pub(crate) fn event<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, 
             flag_names(py, open.flag_names)?,
             open.mode,
             open.ret,
-            open.error.name(),
+            open.error.name().map(|name| name.to_string()),
             open.latency_ns,
             open.inode,
             open.device,
@@ -210,7 +211,7 @@ fn container<'py>(py: Python<'py>, container: &Container) -> PyResult<Bound<'py,
 }
 
 fn words<'py>(py: Python<'py>, words: &Words) -> PyResult<Bound<'py, PyTuple>> {
-    PyTuple::new(py, &words.0)
+    PyTuple::new(py, words.iter().collect::<Vec<_>>())
 }
 
 /// One tuple for each combination of flags: there are few of them, and many events.
@@ -232,7 +233,7 @@ fn flag_names<'py>(py: Python<'py>, flags: FlagNames) -> PyResult<Bound<'py, PyT
 }
 
 /// Becomes a str as `os.fsdecode` makes it: any bytes come back as they were.
-fn text(text: &Text) -> &OsStr {
+fn text<'a>(text: &'a Text<'_>) -> &'a OsStr {
     OsStr::from_bytes(&text.0)
 }
 

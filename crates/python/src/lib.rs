@@ -84,7 +84,7 @@ impl Session {
             let stopped = self.0.is_stopped();
             let event = self.0.try_next().or_else(|| py.detach(|| self.0.next()));
             match event {
-                Some(event) => return convert::event(py, &event).map(Some),
+                Some(raw) => return convert::event(py, &raw.as_raw().event()).map(Some),
                 None if stopped => return Ok(None),
                 None => self.wait(py, None)?,
             };
@@ -93,7 +93,7 @@ impl Session {
 
     /// The next event if one waits, else None.
     fn next_waiting<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        py.detach(|| self.0.next()).map(|event| convert::event(py, &event)).transpose()
+        py.detach(|| self.0.next()).map(|raw| convert::event(py, &raw.as_raw().event())).transpose()
     }
 
     /// Lines of JSON for the events that wait, at most `most` and not too many at once.

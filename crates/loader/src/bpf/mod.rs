@@ -469,18 +469,12 @@ impl Ring {
 pub struct Perf(Vec<PerfEventArrayBuffer<MapData>>);
 
 impl Perf {
-    /// Hands on all records, those of one CPU after those of another. Records are followed by padding.
-    pub fn drain(&mut self, mut read: impl FnMut(&[u8])) {
-        let mut whole = Vec::new();
+    /// Hands on all records, those of one CPU after those of another. Where the buffer ends inside of one its end is
+    /// handed on beside it. Records are followed by padding.
+    pub fn drain(&mut self, mut read: impl FnMut(&[u8], &[u8])) {
         for buffer in &mut self.0 {
             buffer.for_each(|event| match event {
-                PerfEvent::Sample { head, tail: [] } => read(head),
-                PerfEvent::Sample { head, tail } => {
-                    whole.clear();
-                    whole.extend_from_slice(head);
-                    whole.extend_from_slice(tail);
-                    read(&whole);
-                }
+                PerfEvent::Sample { head, tail } => read(head, tail),
                 // The programs count what did not fit.
                 PerfEvent::Lost { .. } => {}
             });

@@ -112,7 +112,7 @@ struct Pids {
 
 struct Seen {
     count: u64,
-    comm: Option<Text>,
+    comm: Option<Text<'static>>,
 }
 
 impl Default for Pids {
@@ -145,13 +145,13 @@ impl Pids {
     }
 }
 
-fn comm_of(pid: u32) -> Option<Text> {
+fn comm_of(pid: u32) -> Option<Text<'static>> {
     // Elsewhere /proc has other processes by these ids.
     if !in_initial_pid_namespace() {
         return None;
     }
     let comm = fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(Text(comm.strip_suffix(b"\n").unwrap_or(&comm).to_vec()))
+    Some(comm.strip_suffix(b"\n").unwrap_or(&comm).to_vec().into())
 }
 
 #[cfg(test)]

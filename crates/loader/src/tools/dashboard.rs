@@ -1,6 +1,6 @@
 //! `dashboard`: opened files, executed programs and processes that end, as one stream.
 
-use ebpflab_common::event::{self, Header, Kind};
+use ebpflab_common::event::Kind;
 
 use super::{EventOptions, Keep, Needs, buffer_size, exec, kernel_release, open, ring::RingSource};
 use crate::{
@@ -8,7 +8,7 @@ use crate::{
     containers::{self, Locator},
     error::Result,
     hooks, objects, privilege,
-    records::{Attached, Event},
+    records::Attached,
     schema::Optional,
     session::{Session, Tool},
 };
@@ -37,7 +37,7 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
     let mut hooked = opens.and(hooks::attach(&mut object, "dashboard", &exec::ways(false, true), None)?);
     let locator = Locator::attach(source, &mut object, &mut hooked.hooks)?;
     keep.follow(&mut object, &mut hooked.hooks)?;
-    let activity = RingSource::new(&mut object, event, locator, &[Kind::Open, Kind::Exec, Kind::Exit])?;
+    let activity = RingSource::new(&mut object, &[Kind::Open, Kind::Exec, Kind::Exit])?;
     let attached = Attached {
         command: "dashboard".to_owned(),
         hooks: hooked.hooks,
@@ -46,7 +46,7 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
         kernel: kernel_release(),
         mode: Optional(None),
     };
-    Session::start(object, Tool::Source(Box::new(activity)), attached)
+    Session::start(object, Tool::Source(Box::new(activity), Box::new(locator)), attached)
 }
 
 /// The object with its maps, the size of its buffer, whose events it keeps, and where their cgroups are.
@@ -59,14 +59,4 @@ fn open_object(options: &EventOptions) -> Result<(Object, u32, Keep, containers:
     let mut object = exec::prepared(opener, false, true).open()?;
     keep.fill(&mut object)?;
     Ok((object, buffer, keep, source))
-}
-
-fn event(record: &[u8], clock_offset: u64) -> Option<Event> {
-    let (header, _) = event::split::<Header>(record)?;
-    let (kind, _) = Kind::ALL.into_iter().find(|(kind, _)| *kind as u16 == header.kind)?;
-    match kind {
-        Kind::Open => open::event(record, clock_offset).map(Event::Open),
-        Kind::Exec => exec::event(record, clock_offset).map(Event::Exec),
-        Kind::Exit => exec::exit_event(record, clock_offset).map(Event::Exit),
-    }
 }

@@ -1,22 +1,23 @@
 //! `exec`: every executed program, and every process that ends.
 
-use std::os::fd::BorrowedFd;
+use std::{mem::offset_of, ops::Range, os::fd::BorrowedFd};
 
 use ebpflab_common::{
-    event::{self, Header, unpadded},
-    exec::{ARGS_LEN, Exec, ExecCall, FILENAME_LEN, PATH_LEN, arguments},
+    event::{self, Header},
+    exec::{ARGS_LEN, Exec, ExecCall, FILENAME_LEN, PATH_LEN},
     exit::Exit,
 };
 
-use super::{EventOptions, Keep, Needs, buffer_size, clock_offset, kernel_release, open::with_offsets};
+use super::{EventOptions, Keep, Needs, buffer_size, comm, kernel_release, name_at, open::with_offsets};
 use crate::{
     bpf::{Object, Opener, Perf, Target},
     containers::{self, Locator},
     error::Result,
+    events::Raw,
     hooks::{self, Kind, Way},
     names::{ErrorName, Words},
     objects, privilege,
-    records::{Attached, Event, ExecEvent, ExitEvent},
+    records::{Attached, ExecEvent, ExitEvent},
     schema::{Optional, Text, Texts},
     session::{Session, Source, Tool},
     tracefs,
@@ -67,8 +68,8 @@ pub fn attach(options: &Options) -> Result<Session> {
         mode: Optional(None),
     };
     let kinds: &[_] = if options.exits { &[event::Kind::Exec, event::Kind::Exit] } else { &[event::Kind::Exec] };
-    let execs = Execs { perf, clock_offset: clock_offset()?, locator, kinds };
-    Session::start(object, Tool::Source(Box::new(execs)), attached)
+    let execs = Execs { perf, kinds, records: Vec::new(), order: Vec::new() };
+    Session::start(object, Tool::Source(Box::new(execs), Box::new(locator)), attached)
 }
 
 /// The object with its maps, its buffers, the size of each, whose events it keeps, and where their cgroups are.
@@ -139,26 +140,28 @@ pub(super) fn ways(failed: bool, exits: bool) -> Vec<Way> {
 
 struct Execs {
     perf: Perf,
-    /// From the clock of the records to nanoseconds since the epoch.
-    clock_offset: u64,
-    locator: Locator,
     kinds: &'static [event::Kind],
+    /// What is in the buffers, one record after the other, and when each was written and where it stands.
+    records: Vec<u8>,
+    order: Vec<(u64, Range<usize>)>,
 }
 
 impl Source for Execs {
     /// All that there is: a perf buffer does not show a second time that something is in it. By time, since each CPU
     /// has a buffer of its own.
-    fn drain(&mut self, _most: usize, take: &mut dyn FnMut(Event)) {
-        let mut events = Vec::new();
-        // A record that is no record is missing from `received`, and the ledger says so.
-        self.perf.drain(|record| events.extend(any_event(record, self.clock_offset)));
-        events.sort_by_key(Event::time);
-        // After the events: what made them possible was told before.
-        self.locator.update();
-        for mut event in events {
-            self.locator.locate(&mut event);
-            take(event);
-        }
+    fn drain(&mut self, _most: usize, take: &mut dyn FnMut(&[u8], &[u8])) {
+        let Self { perf, records, order, .. } = self;
+        records.clear();
+        order.clear();
+        perf.drain(|head, tail| {
+            let start = records.len();
+            records.extend_from_slice(head);
+            records.extend_from_slice(tail);
+            let time = event::split::<Header>(&records[start..]).map_or(0, |(header, _)| header.time);
+            order.push((time, start..records.len()));
+        });
+        order.sort_unstable_by_key(|(time, record)| (*time, record.start));
+        order.iter().for_each(|(_, record)| take(&records[record.clone()], &[]));
     }
 
     /// An exit is one event, with nothing to come after it, and so is an exec, but for calls that may fail.
@@ -178,43 +181,53 @@ impl Source for Execs {
     }
 }
 
-fn any_event(record: &[u8], clock_offset: u64) -> Option<Event> {
-    let (header, _) = event::split::<Header>(record)?;
-    match header.kind == event::Kind::Exit as u16 {
-        true => exit_event(record, clock_offset).map(Event::Exit),
-        false => event(record, clock_offset).map(Event::Exec),
-    }
+/// The parts of a record after what is fixed.
+struct Parts<'a> {
+    filename: &'a [u8],
+    args: &'a [u8],
+    exe: &'a [u8],
+    cwd: &'a [u8],
 }
 
-pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<ExecEvent> {
+/// `None` if it is not whole.
+fn parts(record: &[u8]) -> Option<(Exec, Parts<'_>)> {
     let (exec, rest) = event::split::<Exec>(record)?;
     let (filename, rest) = rest.split_at_checked(exec.filename_len as usize)?;
     let (args, rest) = rest.split_at_checked(exec.args_len as usize)?;
     let (exe, rest) = rest.split_at_checked(exec.exe_len as usize)?;
     let cwd = rest.get(..exec.cwd_len as usize)?;
+    Some((exec, Parts { filename, args, exe, cwd }))
+}
+
+pub(crate) fn is_whole(record: &[u8]) -> bool {
+    parts(record).is_some()
+}
+
+pub(crate) fn event<'a>(raw: &Raw<'a>) -> Option<ExecEvent<'a>> {
+    let (exec, Parts { filename, args, exe, cwd }) = parts(raw.record())?;
     let header = &exec.header;
     Some(ExecEvent {
-        time: header.time + clock_offset,
+        time: header.time + raw.clock_offset(),
         cpu: header.cpu,
         pid: header.pid,
         ns_pid: header.ns_pid,
         ppid: exec.ppid,
-        parent_comm: Text(unpadded(&exec.parent_comm).to_vec()),
+        parent_comm: name_at(raw.record(), offset_of!(Exec, parent_comm)),
         uid: header.uid,
         gid: header.gid,
         loginuid: Exec::known(exec.loginuid),
-        comm: Text(header.comm().to_vec()),
+        comm: comm(raw.record()),
         cgroup: header.cgroup,
-        cgroup_path: None,
-        container: None,
-        filename: (!header.has(Header::FAULT)).then(|| Text(filename.to_vec())),
+        cgroup_path: raw.place().map(|place| &place.path),
+        container: raw.place().and_then(|place| place.container.as_ref()),
+        filename: (!header.has(Header::FAULT)).then(|| filename.into()),
         exe: whole_path(exec.path_marks(Exec::EXE), exe),
         cwd: whole_path(exec.path_marks(Exec::CWD), cwd),
         path_truncated: header.has(Exec::FILENAME_TRUNCATED)
             || [Exec::EXE, Exec::CWD].iter().any(|path| exec.path_marks(*path) & Exec::PATH_TRUNCATED != 0),
         path_fault: path_fault(&exec),
         path_notes: path_notes(&exec),
-        argv: (!header.has(Exec::ARGS_FAULT)).then(|| Texts(arguments(args).map(<[u8]>::to_vec).collect())),
+        argv: (!header.has(Exec::ARGS_FAULT)).then(|| Texts(args.into())),
         argc: Exec::known(exec.argc),
         argv_truncated: header.has(Header::TRUNCATED),
         ret: exec.ret,
@@ -223,13 +236,13 @@ pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<ExecEvent> {
 }
 
 /// A path that a walk led to; there is none where it was not made.
-fn whole_path(marks: u16, path: &[u8]) -> Option<Text> {
+fn whole_path(marks: u16, path: &[u8]) -> Option<Text<'_>> {
     if marks & Exec::PATH_FAULT != 0 || path.is_empty() {
         return None;
     }
     // It is not the root of the process that such a path begins at.
     let is_below = marks & (Exec::PATH_TRUNCATED | Exec::PATH_OUTSIDE) == 0;
-    Some(Text(if is_below { path } else { path.strip_prefix(b"/").unwrap_or(path) }.to_vec()))
+    Some(if is_below { path } else { path.strip_prefix(b"/").unwrap_or(path) }.into())
 }
 
 /// What could not be had.
@@ -257,39 +270,57 @@ fn path_notes(exec: &Exec) -> Words {
     ])
 }
 
-pub(super) fn exit_event(record: &[u8], clock_offset: u64) -> Option<ExitEvent> {
-    let (exit, _) = event::split::<Exit>(record)?;
+pub(crate) fn is_whole_exit(record: &[u8]) -> bool {
+    event::split::<Exit>(record).is_some()
+}
+
+pub(crate) fn exit_event<'a>(raw: &Raw<'a>) -> Option<ExitEvent<'a>> {
+    let (exit, _) = event::split::<Exit>(raw.record())?;
     let header = &exit.header;
     let exec_time = (exit.exec_time != 0).then_some(exit.exec_time);
     Some(ExitEvent {
-        time: header.time + clock_offset,
+        time: header.time + raw.clock_offset(),
         cpu: header.cpu,
         pid: header.pid,
         ns_pid: header.ns_pid,
         ppid: exit.ppid,
         uid: header.uid,
         gid: header.gid,
-        comm: Text(header.comm().to_vec()),
+        comm: comm(raw.record()),
         cgroup: header.cgroup,
-        cgroup_path: None,
-        container: None,
+        cgroup_path: raw.place().map(|place| &place.path),
+        container: raw.place().and_then(|place| place.container.as_ref()),
         exit_code: exit.code(),
         signal: exit.signal(),
         core: exit.dumped_core(),
         duration_ns: exit.duration,
         exec_duration_ns: exec_time.map(|time| header.time.saturating_sub(time)),
-        exec_time: exec_time.map(|time| time + clock_offset),
+        exec_time: exec_time.map(|time| time + raw.clock_offset()),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Event;
 
     fn record(exec: Exec, rest: &[u8]) -> Vec<u8> {
+        let header = Header { kind: event::Kind::Exec as u16, ..exec.header };
+        let exec = Exec { header, ..exec };
         // SAFETY: plain integers.
         let fixed = unsafe { std::slice::from_raw_parts((&raw const exec).cast::<u8>(), size_of::<Exec>()) };
         [fixed, rest].concat()
+    }
+
+    fn told(record: &[u8], clock_offset: u64) -> ExecEvent<'_> {
+        match Raw::new(record, None, clock_offset).expect("a whole record").event() {
+            Event::Exec(event) => event,
+            other => panic!("{other:?} is no exec"),
+        }
+    }
+
+    fn text(text: &[u8]) -> Option<Text<'_>> {
+        Some(text.into())
     }
 
     #[test]
@@ -297,64 +328,71 @@ mod tests {
         let parent_comm = *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
         let lengths = Exec { filename_len: 7, args_len: 6, exe_len: 11, cwd_len: 4, ..Exec::default() };
         let exec = Exec { ppid: 7, argc: 2, parent_comm, ..lengths };
-        let rest = b"/bin/lsls\0-l\0/usr/bin/ls/tmp and padding";
-        let event = event(&record(exec, rest), 1_000).expect("a whole record");
-        assert_eq!(event.filename, Some(Text(b"/bin/ls".to_vec())));
-        assert_eq!(event.argv, Some(Texts(vec![b"ls".to_vec(), b"-l".to_vec()])));
+        let record = record(exec, b"/bin/lsls\0-l\0/usr/bin/ls/tmp and padding");
+        let event = told(&record, 1_000);
+        assert_eq!(event.filename, text(b"/bin/ls"));
+        assert_eq!(event.argv.expect("it is there").iter().collect::<Vec<_>>(), [b"ls", b"-l"]);
         assert_eq!((event.ppid, event.time, event.argc, event.argv_truncated), (7, 1_000, Some(2), false));
-        assert_eq!(event.parent_comm, Text(b"sh".to_vec()));
-        let texts = [event.exe, event.cwd].map(|path| path.expect("it is there").0);
-        assert_eq!(texts, [b"/usr/bin/ls".to_vec(), b"/tmp".to_vec()]);
-        assert_eq!((event.path_fault, event.path_truncated, event.path_notes), (None, false, Words(vec![])));
+        assert_eq!(event.parent_comm, Text::from(&b"sh"[..]));
+        assert_eq!((event.exe, event.cwd), (text(b"/usr/bin/ls"), text(b"/tmp")));
+        assert_eq!((event.path_fault, event.path_truncated, event.path_notes), (None, false, Words::default()));
     }
 
     #[test]
     fn paths_say_what_is_wrong_with_them() {
         let mut exec = Exec { exe_len: 4, cwd_len: 4, ..Exec::default() };
-        let told = |exec: Exec| {
-            let event = event(&record(exec, b"/exe/cwd"), 0).expect("whole");
-            (event.exe, event.cwd, event.path_fault, event.path_truncated, event.path_notes.0)
-        };
-        let text = |text: &[u8]| Some(Text(text.to_vec()));
+        let all =
+            |exec: Exec, exe: Option<&[u8]>, cwd: Option<&[u8]>, fault: Option<&str>, cut: bool, notes: &[&str]| {
+                let record = record(exec, b"/exe/cwd");
+                let event = told(&record, 0);
+                assert_eq!((event.exe, event.cwd), (exe.map(Text::from), cwd.map(Text::from)));
+                assert_eq!((event.path_fault, event.path_truncated), (fault, cut));
+                assert_eq!(event.path_notes.iter().collect::<Vec<_>>(), notes);
+            };
         exec.header.marks = (Exec::PATH_UNLINKED | Exec::PATH_OUTSIDE) << Exec::EXE | Exec::PATH_TRUNCATED << Exec::CWD;
-        assert_eq!(told(exec), (text(b"exe"), text(b"cwd"), None, true, vec!["unlinked", "outside_root"]));
+        all(exec, Some(b"exe"), Some(b"cwd"), None, true, &["unlinked", "outside_root"]);
         exec.header.marks = Exec::PATH_FAULT << Exec::EXE | Exec::PATH_UNLINKED << Exec::CWD;
-        assert_eq!(told(exec), (None, text(b"/cwd"), Some("exe"), false, vec!["cwd_unlinked"]));
+        all(exec, None, Some(b"/cwd"), Some("exe"), false, &["cwd_unlinked"]);
         exec.header.marks = Header::FAULT | Exec::PATH_FAULT << Exec::CWD | Exec::PATH_OUTSIDE << Exec::CWD;
-        assert_eq!(told(exec), (text(b"/exe"), None, Some("filename and cwd"), false, vec!["cwd_outside_root"]));
+        all(exec, Some(b"/exe"), None, Some("filename and cwd"), false, &["cwd_outside_root"]);
     }
 
     #[test]
     fn an_exit_tells_what_it_knows_of_the_exec() {
         let header = Header { time: 70, kind: event::Kind::Exit as u16, ..Header::default() };
         let exit = Exit { header, duration: 60, exec_time: 20, ppid: 7, status: 3 << 8 };
-        let parse = |exit: Exit| {
+        let check = |exit: Exit, compare: fn(ExitEvent<'_>)| {
             // SAFETY: plain integers.
             let bytes = unsafe { std::slice::from_raw_parts((&raw const exit).cast::<u8>(), size_of::<Exit>()) };
-            match any_event(bytes, 1_000) {
-                Some(Event::Exit(event)) => event,
+            match Raw::new(bytes, None, 1_000).expect("a whole record").event() {
+                Event::Exit(event) => compare(event),
                 other => panic!("{other:?} is no exit"),
             }
         };
-        let event = parse(exit);
-        assert_eq!((event.time, event.exec_time, event.exec_duration_ns), (1_070, Some(1_020), Some(50)));
-        assert_eq!((event.exit_code, event.signal, event.core, event.ppid), (Some(3), None, false, 7));
-        let killed = parse(Exit { exec_time: 0, status: 0x80 | libc::SIGSEGV, ..exit });
-        assert_eq!((killed.exit_code, killed.signal, killed.core), (None, Some(libc::SIGSEGV as u32), true));
-        assert_eq!((killed.exec_time, killed.exec_duration_ns, killed.duration_ns), (None, None, 60));
+        check(exit, |event| {
+            assert_eq!((event.time, event.exec_time, event.exec_duration_ns), (1_070, Some(1_020), Some(50)));
+            assert_eq!((event.exit_code, event.signal, event.core, event.ppid), (Some(3), None, false, 7));
+        });
+        check(Exit { exec_time: 0, status: 0x80 | libc::SIGSEGV, ..exit }, |killed| {
+            assert_eq!((killed.exit_code, killed.signal, killed.core), (None, Some(libc::SIGSEGV as u32), true));
+            assert_eq!((killed.exec_time, killed.exec_duration_ns, killed.duration_ns), (None, None, 60));
+        });
     }
 
     #[test]
     fn what_could_not_be_read_is_none() {
         let mut exec = Exec { filename_len: 7, ..Exec::default() };
-        let whole = event(&record(exec, b"/bin/ls"), 0).expect("whole");
-        assert_eq!((whole.argv, whole.argc, whole.loginuid), (Some(Texts(vec![])), Some(0), Some(0)));
+        let whole = record(exec, b"/bin/ls");
+        let whole = told(&whole, 0);
+        assert_eq!(whole.argv.expect("there are none").iter().count(), 0);
+        assert_eq!((whole.argc, whole.loginuid), (Some(0), Some(0)));
         exec.header.marks = Exec::ARGS_FAULT;
         (exec.argc, exec.loginuid) = (Exec::UNKNOWN, Exec::UNKNOWN);
-        let lacking = event(&record(exec, b"/bin/ls"), 0).expect("whole");
+        let lacking = record(exec, b"/bin/ls");
+        let lacking = told(&lacking, 0);
         assert_eq!((lacking.argv, lacking.argc, lacking.loginuid), (None, None, None));
-        assert_eq!(lacking.filename, Some(Text(b"/bin/ls".to_vec())));
+        assert_eq!(lacking.filename, text(b"/bin/ls"));
         exec.header.marks = Header::FAULT;
-        assert_eq!(event(&record(exec, b"/bin/ls"), 0).expect("whole").filename, None);
+        assert_eq!(told(&record(exec, b"/bin/ls"), 0).filename, None);
     }
 }

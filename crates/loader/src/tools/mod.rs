@@ -9,8 +9,12 @@ mod ring;
 mod tree;
 pub mod xdp;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    mem::offset_of,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use ebpflab_common::event::{self, Header};
 use nix::sys::time::TimeValLike as _;
 use nix::time::{ClockId, clock_gettime};
 
@@ -18,6 +22,7 @@ use crate::{
     error::{Error, Result},
     hooks::{Kind, Way},
     privilege::{self, Capability},
+    schema::Text,
 };
 pub use only::Only;
 pub(crate) use only::{Keep, in_initial_pid_namespace};
@@ -78,6 +83,16 @@ pub(crate) fn clock_offset() -> Result<u64> {
     let read = |clock| clock_gettime(clock).map_err(Error::os("clock_gettime"));
     let (boot, real) = (read(ClockId::CLOCK_BOOTTIME)?, read(ClockId::CLOCK_REALTIME)?);
     Ok(u64::try_from((real - boot).num_nanoseconds()).unwrap_or(0))
+}
+
+/// The name of the thread in a record.
+fn comm(record: &[u8]) -> Text<'_> {
+    name_at(record, offset_of!(Header, comm))
+}
+
+/// The name that stands in a record, without its padding.
+fn name_at(record: &[u8], offset: usize) -> Text<'_> {
+    record.get(offset..).and_then(<[u8]>::first_chunk).map_or(&[][..], event::unpadded).into()
 }
 
 /// The size that the kernel takes: a power of two, at least a page, that holds the largest record.

@@ -5,15 +5,16 @@ use ebpflab_common::{
     open::{FULL_PATH_LEN, Open, PATH_LEN},
 };
 
-use super::{EventOptions, Keep, Needs, buffer_size, kernel_release, ring::RingSource};
+use super::{EventOptions, Keep, Needs, buffer_size, comm, kernel_release, ring::RingSource};
 use crate::{
     bpf::{Object, Opener, Target},
     containers::{self, Locator},
     error::Result,
+    events::Raw,
     hooks::{self, EXITS, Kind, Way},
     names::{ErrorName, FlagNames, Words, device_number, is_magic_link},
     objects, privilege,
-    records::{Attached, Event, OpenEvent},
+    records::{Attached, OpenEvent},
     schema::{Optional, Text},
     session::{Session, Tool},
     tracefs,
@@ -45,8 +46,7 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
     let mut hooked = hooks::attach(&mut object, "open", &ways(), options.hook)?;
     let locator = Locator::attach(source, &mut object, &mut hooked.hooks)?;
     keep.follow(&mut object, &mut hooked.hooks)?;
-    let parse = |record: &[u8], offset| event(record, offset).map(Event::Open);
-    let opens = RingSource::new(&mut object, parse, locator, &[event::Kind::Open])?;
+    let opens = RingSource::new(&mut object, &[event::Kind::Open])?;
     let attached = Attached {
         command: "open".to_owned(),
         hooks: hooked.hooks,
@@ -55,7 +55,7 @@ pub fn attach(options: &EventOptions) -> Result<Session> {
         kernel: kernel_release(),
         mode: Optional(None),
     };
-    Session::start(object, Tool::Source(Box::new(opens)), attached)
+    Session::start(object, Tool::Source(Box::new(opens), Box::new(locator)), attached)
 }
 
 /// The object with its maps, the size of its buffer, whose events it keeps, and where their cgroups are.
@@ -128,10 +128,19 @@ pub(super) fn ways() -> Vec<Way> {
     ]
 }
 
-pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<OpenEvent> {
+/// The parts of a record: path and whole path after what is fixed; `None` if it is not whole.
+fn parts(record: &[u8]) -> Option<(Open, &[u8], &[u8])> {
     let (open, rest) = event::split::<Open>(record)?;
     let (path, rest) = rest.split_at_checked(open.path_len as usize)?;
-    let full_path = rest.get(..open.full_path_len as usize)?;
+    Some((open, path, rest.get(..open.full_path_len as usize)?))
+}
+
+pub(crate) fn is_whole(record: &[u8]) -> bool {
+    parts(record).is_some()
+}
+
+pub(crate) fn event<'a>(raw: &Raw<'a>) -> Option<OpenEvent<'a>> {
+    let (open, path, full_path) = parts(raw.record())?;
     let header = &open.header;
     let full_path = if header.has(Open::FULL_PATH_FAULT) {
         None
@@ -148,19 +157,19 @@ pub(super) fn event(record: &[u8], clock_offset: u64) -> Option<OpenEvent> {
     };
     let opened = open.inode != 0;
     Some(OpenEvent {
-        time: header.time + clock_offset,
+        time: header.time + raw.clock_offset(),
         cpu: header.cpu,
         pid: header.pid,
         tid: header.tid,
         ns_pid: header.ns_pid,
         uid: header.uid,
         gid: header.gid,
-        comm: Text(header.comm().to_vec()),
+        comm: comm(raw.record()),
         cgroup: header.cgroup,
-        cgroup_path: None,
-        container: None,
-        path: (!header.has(Header::FAULT)).then(|| Text(path.to_vec())),
-        full_path: full_path.map(|full_path| Text(full_path.to_vec())),
+        cgroup_path: raw.place().map(|place| &place.path),
+        container: raw.place().and_then(|place| place.container.as_ref()),
+        path: (!header.has(Header::FAULT)).then(|| path.into()),
+        full_path: full_path.map(Text::from),
         path_truncated: header.has(Header::TRUNCATED | Open::FULL_PATH_TRUNCATED),
         path_fault: path_fault(header, open.ret),
         path_notes: path_notes(&open, path, full_path),
@@ -205,6 +214,7 @@ fn path_notes(open: &Open, path: &[u8], full_path: Option<&[u8]>) -> Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::records::Event;
 
     fn record(open: Open, rest: &[u8]) -> Vec<u8> {
         // SAFETY: plain integers.
@@ -212,26 +222,33 @@ mod tests {
         [fixed, rest].concat()
     }
 
+    fn told(record: &[u8], clock_offset: u64) -> Option<OpenEvent<'_>> {
+        Raw::new(record, None, clock_offset).map(|raw| match raw.event() {
+            Event::Open(event) => event,
+            other => panic!("{other:?} is no open"),
+        })
+    }
+
     #[test]
     fn reads_no_further_than_the_record_says() {
-        let open = Open { path_len: 4, ret: -2, ..Open::default() };
-        let event = event(&record(open, b"/tmpold bytes"), 1_000).expect("a whole record");
-        assert_eq!(event.path, Some(Text(b"/tmp".to_vec())));
+        let record = record(Open { path_len: 4, ret: -2, ..Open::default() }, b"/tmpold bytes");
+        let event = told(&record, 1_000).expect("a whole record");
+        assert_eq!(event.path, Some(Text::from(&b"/tmp"[..])));
         assert_eq!((event.time, event.ret, event.path_truncated), (1_000, -2, false));
     }
 
     #[test]
     fn a_path_that_could_not_be_read_is_not_an_empty_one() {
         let mut open = Open::default();
-        assert_eq!(event(&record(open, b""), 0).expect("whole").path, Some(Text(Vec::new())));
+        assert_eq!(told(&record(open, b""), 0).expect("whole").path, Some(Text::from(&b""[..])));
         open.header.marks = Header::FAULT;
-        assert_eq!(event(&record(open, b""), 0).expect("whole").path, None);
+        assert_eq!(told(&record(open, b""), 0).expect("whole").path, None);
     }
 
     #[test]
     fn a_short_record_is_none() {
         let open = Open { path_len: 4, ..Open::default() };
-        assert!(event(&record(open, b"/tm"), 0).is_none());
-        assert!(event(&[0; 111], 0).is_none());
+        assert!(told(&record(open, b"/tm"), 0).is_none());
+        assert!(told(&[0; 111], 0).is_none());
     }
 }

@@ -1,0 +1,172 @@
+//! Events between the buffer and whoever asks for them: as the kernel wrote them, one after the other in memory that is
+//! used again and again. What is in a record is looked at when it is asked for.
+
+use std::{ops::Range, sync::Arc};
+
+use ebpflab_common::event::{self, Header, Kind};
+
+use crate::{
+    records::{Container, Event},
+    schema::Text,
+    tools::{exec, open},
+};
+
+/// Where events are from. Many have it in common.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Place {
+    /// Where the cgroup is in its hierarchy.
+    pub path: Text<'static>,
+    /// The container that it is of.
+    pub container: Option<Container>,
+}
+
+/// An event as the kernel wrote it, and what is known beside it.
+#[derive(Clone, Copy, Debug)]
+pub struct Raw<'a> {
+    kind: Kind,
+    record: &'a [u8],
+    place: Option<&'a Arc<Place>>,
+    clock_offset: u64,
+}
+
+impl<'a> Raw<'a> {
+    /// What a record tells, and where its cgroup is; the offset leads from the clock of records to nanoseconds since
+    /// the epoch. `None` for a record that is none, or not whole.
+    pub fn new(record: &'a [u8], place: Option<&'a Arc<Place>>, clock_offset: u64) -> Option<Self> {
+        Some(Self { kind: kind(record)?, record, place, clock_offset })
+    }
+
+    /// The event, which borrows all that is longer than a number.
+    pub fn event(&self) -> Event<'a> {
+        let event = match self.kind {
+            Kind::Open => open::event(self).map(Event::Open),
+            Kind::Exec => exec::event(self).map(Event::Exec),
+            Kind::Exit => exec::exit_event(self).map(Event::Exit),
+        };
+        event.expect("it was looked through when this was made")
+    }
+
+    /// A copy that stands alone.
+    pub fn to_owned(&self) -> OwnedRaw {
+        let Self { kind, record, place, clock_offset } = *self;
+        OwnedRaw { kind, record: record.into(), place: place.cloned(), clock_offset }
+    }
+
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The record, and maybe more bytes than it has.
+    pub(crate) fn record(&self) -> &'a [u8] {
+        self.record
+    }
+
+    pub(crate) fn place(&self) -> Option<&'a Place> {
+        self.place.map(|place| &**place)
+    }
+
+    pub(crate) fn clock_offset(&self) -> u64 {
+        self.clock_offset
+    }
+}
+
+/// The same by itself, for whoever keeps it.
+#[derive(Clone, Debug)]
+pub struct OwnedRaw {
+    kind: Kind,
+    record: Box<[u8]>,
+    place: Option<Arc<Place>>,
+    clock_offset: u64,
+}
+
+impl OwnedRaw {
+    /// What it is a copy of.
+    pub fn as_raw(&self) -> Raw<'_> {
+        let Self { kind, record, place, clock_offset } = self;
+        Raw { kind: *kind, record, place: place.as_ref(), clock_offset: *clock_offset }
+    }
+}
+
+/// The kind of a record that is whole.
+fn kind(record: &[u8]) -> Option<Kind> {
+    let (header, _) = event::split::<Header>(record)?;
+    let (kind, _) = Kind::ALL.into_iter().find(|(kind, _)| *kind as u16 == header.kind)?;
+    let is_whole = match kind {
+        Kind::Open => open::is_whole(record),
+        Kind::Exec => exec::is_whole(record),
+        Kind::Exit => exec::is_whole_exit(record),
+    };
+    is_whole.then_some(kind)
+}
+
+/// The id of the cgroup in a record.
+fn cgroup(record: &[u8]) -> u64 {
+    event::split::<Header>(record).map_or(0, |(header, _)| header.cgroup)
+}
+
+/// Events that were taken out of the buffer and not handed on yet.
+#[derive(Default)]
+pub(crate) struct Backlog {
+    clock_offset: u64,
+    /// The records.
+    bytes: Vec<u8>,
+    entries: Vec<Entry>,
+    /// How many entries were handed on.
+    gone: usize,
+}
+
+struct Entry {
+    kind: Kind,
+    record: Range<usize>,
+    place: Option<Arc<Place>>,
+}
+
+impl Backlog {
+    pub(crate) fn new(clock_offset: u64) -> Self {
+        Self { clock_offset, ..Self::default() }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.gone == self.entries.len()
+    }
+
+    /// Forgets all, but keeps the room for it.
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.entries.clear();
+        self.gone = 0;
+    }
+
+    /// Takes a record in, of which the end may be elsewhere, and returns its kind; `None` if it is none.
+    pub(crate) fn push(&mut self, head: &[u8], tail: &[u8]) -> Option<Kind> {
+        if self.is_empty() {
+            self.clear();
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(head);
+        self.bytes.extend_from_slice(tail);
+        let kind = kind(&self.bytes[start..]);
+        match kind {
+            Some(kind) => self.entries.push(Entry { kind, record: start..self.bytes.len(), place: None }),
+            None => self.bytes.truncate(start),
+        }
+        kind
+    }
+
+    /// Says where the last ones are from.
+    pub(crate) fn locate(&mut self, count: usize, mut place: impl FnMut(u64) -> Option<Arc<Place>>) {
+        let first = self.entries.len().saturating_sub(count);
+        for entry in &mut self.entries[first..] {
+            entry.place = place(cgroup(&self.bytes[entry.record.clone()]));
+        }
+    }
+
+    /// Hands on the next one.
+    pub(crate) fn pop(&mut self) -> Option<Raw<'_>> {
+        let Entry { kind, record, place } = self.entries.get(self.gone)?;
+        self.gone += 1;
+        let record = &self.bytes[record.clone()];
+        Some(Raw { kind: *kind, record, place: place.as_ref(), clock_offset: self.clock_offset })
+    }
+}
