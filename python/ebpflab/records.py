@@ -1,9 +1,35 @@
-"""The typed records that tools give out. Their fields are declared once, in crates/loader/src/records.rs."""
+"""The typed records that tools give out. Their fields are declared once, in crates/loader/src/records.rs.
+
+Events are native: they keep the kernel's record and look into it when a field is asked for. For all else they are
+frozen dataclasses like the others; `help` tells what each field is.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
+
+from ebpflab._ebpflab import ExecEvent, ExitEvent, OpenEvent
+
+__all__ = [
+    "Attached",
+    "Container",
+    "Counts",
+    "ExecEvent",
+    "ExitEvent",
+    "Feature",
+    "Hook",
+    "HookVerdict",
+    "Ledger",
+    "Ledgers",
+    "Mode",
+    "OpenEvent",
+    "PacketCount",
+    "PidCount",
+    "Reading",
+    "Summary",
+    "Verdict",
+]
 
 Counts = TypeVar("Counts")
 
@@ -136,148 +162,6 @@ class Container:
     id: str
     runtime: str
     name: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class ExecEvent:
-    """A program that is about to run; or, with `execs(failed=True)`, a call that failed to execute one.
-
-    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that
-    of the process's own PID namespace (its container). `parent_comm` is the name of the parent, `comm` that of the
-    process from now on. `loginuid` is the user who logged in (audit(8)); None where nobody did.
-
-    `cgroup` is the id of the cgroup, `cgroup_path` where it is in its hierarchy, None where that is not known, and
-    `container` the container that it is of, if any.
-
-    `filename` is as given; `exe` is the file that runs (for a script its interpreter), and `cwd` the working
-    directory, both from the root of the process, by the names from the file itself up. `path_fault` says what of these
-    could not be had, `path_truncated` that one of them is cut. `path_notes` has some of `unlinked`, `outside_root`,
-    `cwd_unlinked` and `cwd_outside_root`.
-
-    `argv` is None where it could not be read; `argv_truncated` says that the arguments have more than 8,192 bytes, and
-    the last of these is cut. `argc` is how many there are all the same.
-
-    `ret` is 0, or the negative errno of a call that failed, whose name is `error`. Such a call has no `exe`, `comm` is
-    the name of the thread that made it, and of its arguments the first 128 are read, so `argc` is None where there are
-    more.
-    """
-
-    time: int
-    cpu: int
-    pid: int
-    ns_pid: int
-    ppid: int
-    parent_comm: str
-    uid: int
-    gid: int
-    loginuid: int | None
-    comm: str
-    cgroup: int
-    cgroup_path: str | None
-    container: Container | None
-    filename: str | None
-    exe: str | None
-    cwd: str | None
-    path_truncated: bool
-    path_fault: str | None
-    path_notes: tuple[str, ...]
-    argv: tuple[str, ...] | None
-    argc: int | None
-    argv_truncated: bool
-    ret: int
-    error: str | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
-class ExitEvent:
-    """A process that ended: its last thread did. Also one that never executed a program.
-
-    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that
-    of the process's own PID namespace (its container). `comm` is the name of the thread that ended last.
-
-    `cgroup` is the id of the cgroup, `cgroup_path` where it is in its hierarchy, None where that is not known, and
-    `container` the container that it is of, if any.
-
-    `exit_code` is 0 to 255, or None if a signal killed it, whose number is `signal`; `core` says that it dumped its
-    memory. `duration_ns` is from the start of the process (its fork), `exec_duration_ns` from the last time that it
-    executed a program, which was at `exec_time`: the `time` of that `ExecEvent`. Both are None if it never did, or not
-    since the tool was attached.
-    """
-
-    time: int
-    cpu: int
-    pid: int
-    ns_pid: int
-    ppid: int
-    uid: int
-    gid: int
-    comm: str
-    cgroup: int
-    cgroup_path: str | None
-    container: Container | None
-    exit_code: int | None
-    signal: int | None
-    core: bool
-    duration_ns: int
-    exec_duration_ns: int | None
-    exec_time: int | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
-
-
-@dataclass(frozen=True, slots=True)
-class OpenEvent:
-    """A call of open, creat, openat or openat2, when it returned.
-
-    `time` is in nanoseconds since the epoch; ids are those of the initial namespaces, but for `ns_pid`, which is that
-    of the process's own PID namespace (its container). `path` is as given; `full_path` is where that is from the root
-    of the process: of an opened file the names from the file itself up, of another the folder and the path as given.
-    `path_fault` says what of these could not be had, `path_truncated` that one of them is cut. `path_notes` has some of
-    `tmpfile`, `unlinked`, `magic_link` and `outside_root`.
-
-    `cgroup` is the id of the cgroup, `cgroup_path` where it is in its hierarchy, None where that is not known, and
-    `container` the container that it is of, if any.
-
-    `dirfd` is -100 (AT_FDCWD) for the working directory. `ret` is the file descriptor or a negative errno, whose name
-    is `error`. `latency_ns` is from entry to return. `inode` and `device` (as `st_dev` has it) are those of the opened
-    file.
-    """
-
-    time: int
-    cpu: int
-    pid: int
-    tid: int
-    ns_pid: int
-    uid: int
-    gid: int
-    comm: str
-    cgroup: int
-    cgroup_path: str | None
-    container: Container | None
-    path: str | None
-    full_path: str | None
-    path_truncated: bool
-    path_fault: str | None
-    path_notes: tuple[str, ...]
-    dirfd: int
-    flags: int
-    flag_names: tuple[str, ...]
-    mode: int
-    ret: int
-    error: str | None
-    latency_ns: int
-    inode: int | None
-    device: int | None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the fields by name."""
-        return {name: getattr(self, name) for name in self.__slots__}
 
 
 @dataclass(frozen=True, slots=True)

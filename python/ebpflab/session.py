@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from ebpflab.errors import AttachError, ClosedError
 from ebpflab.records import Attached, Counts, Hook, Ledger, Ledgers, Mode, Reading, Summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    import asyncio
+    from collections.abc import AsyncGenerator, Callable, Iterator
     from types import TracebackType
 
     from typing_extensions import Self
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 Event = TypeVar("Event")
 
 _NO_LIMIT = 2**64 - 1
+#: Events that a task may have before others get their turn.
+_TURN = 64
 
 
 def _check_positive(**arguments: float | None) -> None:
@@ -171,37 +173,85 @@ class CountSession(Session, Generic[Counts]):
 
 
 class EventSession(Session, Generic[Event]):
-    """A tool that has events: iterating over it waits for them, and ends when it is stopped and none is left.
+    """A tool that has events: a loop over it, `for` or `async for`, waits for them, and ends when it is stopped.
 
-    Several threads may iterate; each event goes to one of them.
+    Then those that wait can still be had. Several threads and tasks may iterate; each event goes to one of them. What a
+    loop that is left has not had stays for the next.
     """
+
+    def __init__(self, native: _ebpflab.Session) -> None:
+        """Wrap a native session."""
+        super().__init__(native)
+        #: Tasks that wait, by their loop.
+        self._waiters: dict[asyncio.AbstractEventLoop, set[asyncio.Future[None]]] = {}
 
     def __iter__(self) -> Iterator[Event]:
         """Yield events as they come."""
-        return iter(self._native.next_event, None)
+        return self._native.events(None, _NO_LIMIT)
 
-    def events(self, duration: float | None = None, limit: int | None = None) -> Iterator[Event]:
-        """Yield events for `duration` seconds, or `limit` of them, or until the session is stopped."""
-        _check_positive(duration=duration, limit=limit)
-        if duration is None:
-            yield from islice(self, limit)
-            return
-        end = time.monotonic() + duration
-        for _ in range(_NO_LIMIT if limit is None else limit):
+    def __aiter__(self) -> AsyncGenerator[Event, None]:  # noqa: PYI058  it has aclose
+        """Yield events as they come, and leave the loop to others meanwhile."""
+        return self._as_they_come(None, _NO_LIMIT)
+
+    def events(self, timeout: float | None = None, limit: int | None = None) -> Events[Event]:
+        """Return what yields events, in a `for` loop or an `async for` loop.
+
+        The loop ends `timeout` seconds after this call, however many events there are, or after `limit` events, or when
+        the session is stopped and none is left. The session itself goes on.
+
+        Raises:
+            ValueError: One of them is not above 0.
+
+        """
+        _check_positive(timeout=timeout, limit=limit)
+        most = _NO_LIMIT if limit is None else limit
+        return Events(self._native.events(timeout, most), lambda: self._as_they_come(timeout, most))
+
+    def read(self) -> list[Event]:
+        """Return the events that there are now, without waiting for more."""
+        return self._native.read_events()
+
+    async def _as_they_come(self, timeout: float | None, limit: int) -> AsyncGenerator[Event, None]:
+        import asyncio  # noqa: PLC0415  large, and whoever comes here has it
+
+        end = None if timeout is None else time.monotonic() + timeout
+        for number in range(limit):
             event = None
             while event is None:
+                if end is not None and time.monotonic() >= end:
+                    return
                 # Looked at before the events: a stop takes the last of them out of the buffer first.
                 stopped = self.stopped
                 event = self._native.next_waiting()
-                if event is None and (stopped or not self._native.wait(max(0.0, end - time.monotonic()))):
-                    return
+                if event is None:
+                    if stopped:
+                        return
+                    await self._readable(asyncio.get_running_loop(), end)
             yield event
-            if time.monotonic() >= end:
-                return
+            if number % _TURN == 0:
+                # Where something is always there to be had, others get their turn, and so does cancellation.
+                await asyncio.sleep(0)
 
-    def read(self) -> list[Event]:
-        """Return the events that wait, without waiting for more."""
-        return list(iter(self._native.next_waiting, None))
+    async def _readable(self, loop: asyncio.AbstractEventLoop, end: float | None) -> None:
+        """Wait until the file descriptor is readable, or it is time."""
+        waiter: asyncio.Future[None] = loop.create_future()
+        waiters = self._waiters.setdefault(loop, set())
+        waiters.add(waiter)
+        if len(waiters) == 1:
+            # A loop knows a file descriptor once: all of its tasks wait for that.
+            loop.add_reader(self.fileno(), _wake, waiters)
+        timer = None if end is None else loop.call_later(end - time.monotonic(), _wake, {waiter})
+        try:
+            # Adding it may have used up that it was readable.
+            if not self._native.is_readable():
+                await waiter
+        finally:
+            if timer is not None:
+                timer.cancel()
+            waiters.discard(waiter)
+            if not waiters:
+                loop.remove_reader(self.fileno())
+                self._waiters.pop(loop, None)
 
     def json_lines(self, duration: float | None = None, limit: int | None = None) -> Iterator[bytes]:
         """Yield the run as JSON lines (docs/json.md), many at once: `attached`, events, `summary`, which ends it.
@@ -230,3 +280,30 @@ class EventSession(Session, Generic[Event]):
     def stop(self) -> Summary[None]:
         """End the run and return the whole of it; events that wait can still be had."""
         return super().stop()
+
+
+class Events(Generic[Event]):
+    """What `EventSession.events` returns: for one loop, `for` or `async for`."""
+
+    def __init__(self, native: Iterator[Event], begin: Callable[[], AsyncGenerator[Event, None]]) -> None:
+        """Take both ways to iterate."""
+        self._native = native
+        self._begin = begin
+
+    def __iter__(self) -> Iterator[Event]:
+        """Return what waits for events."""
+        return self._native
+
+    def __next__(self) -> Event:
+        """Wait for the next event."""
+        return next(self._native)
+
+    def __aiter__(self) -> AsyncGenerator[Event, None]:  # noqa: PYI058  it has aclose
+        """Yield events as they come, and leave the loop to others meanwhile."""
+        return self._begin()
+
+
+def _wake(waiters: set[asyncio.Future[None]]) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_result(None)

@@ -645,12 +645,12 @@ def test_a_loop_that_is_left_loses_nothing(opener: lab.Opener) -> None:
     assert session.ledger.shown == session.ledger.received == 2_007
 
 
-def test_a_duration_and_a_limit_end_a_loop(opener: lab.Opener) -> None:
+def test_a_timeout_and_a_limit_end_a_loop(opener: lab.Opener) -> None:
     with ebpflab.opens(pid=opener.pid) as session:
         opener.do("opens", 23)
-        assert len(list(session.events(limit=7, duration=60))) == 7
+        assert len(list(session.events(limit=7, timeout=60))) == 7
         assert not session.stopped
-        assert len(list(session.events(duration=0.1))) == 16
+        assert len(list(session.events(timeout=0.1))) == 16
         # The time is over, the run is not.
         assert not session.stopped
         session.stop()

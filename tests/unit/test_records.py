@@ -12,6 +12,7 @@ from ebpflab.records import (
     Attached,
     Container,
     ExecEvent,
+    ExitEvent,
     Feature,
     Holder,
     Hook,
@@ -190,11 +191,43 @@ def test_events_become_dicts(event: OpenEvent | ExecEvent) -> None:
     assert event.pid == 7
 
 
-@pytest.mark.parametrize("event", [OPEN, EXEC], ids=lambda event: type(event).__name__)
-def test_events_are_hashed_and_compared(event: OpenEvent | ExecEvent) -> None:
+@pytest.mark.parametrize("event", [OPEN, EXEC, EXIT], ids=lambda event: type(event).__name__)
+def test_events_are_hashed_and_compared(event: OpenEvent | ExecEvent | ExitEvent) -> None:
     assert len({event, replace(event), replace(event, time=1)}) == 2
     assert replace(event, cpu=0) != event
-    assert type(event).__name__ in repr(event)
+    other: object = tuple(event.to_dict().values())
+    assert event != other
+    told = ", ".join(f"{name}={value!r}" for name, value in event.to_dict().items())
+    assert repr(event) == f"{type(event).__name__}({told})"
+
+
+@pytest.mark.parametrize("event", [OPEN, EXEC, EXIT], ids=lambda event: type(event).__name__)
+def test_events_are_made_by_names_or_in_order(event: OpenEvent | ExecEvent | ExitEvent) -> None:
+    make: Any = type(event)
+    values = event.to_dict()
+    assert make(*values.values()) == event
+    first, *rest = values
+    assert make(values[first], **{name: values[name] for name in rest}) == event
+    with pytest.raises(TypeError, match="unexpected keyword argument 'other'"):
+        make(**values, other=1)
+    with pytest.raises(TypeError, match=f"multiple values for argument '{first}'"):
+        make(1, **values)
+    with pytest.raises(TypeError, match=f"missing 1 required positional argument: '{first}'"):
+        make(**{name: values[name] for name in rest})
+
+
+@pytest.mark.parametrize("event", [OPEN, EXEC, EXIT], ids=lambda event: type(event).__name__)
+def test_events_stay_as_they_are(event: Any) -> None:  # noqa: ANN401
+    with pytest.raises(FrozenInstanceError, match="cannot delete field 'pid'"):
+        del event.pid
+    with pytest.raises(FrozenInstanceError, match="cannot assign to field 'other'"):
+        event.other = 1
+
+
+def test_help_says_what_fields_are() -> None:
+    told = OpenEvent.__doc__ or ""
+    assert "    latency_ns (int): From entry to return, in nanoseconds.\n" in told
+    assert [line.split(" (")[0].strip() for line in told.splitlines() if line.startswith("    ")] == field_names(OPEN)
 
 
 def test_a_ledger_adds_up_or_does_not() -> None:

@@ -3,7 +3,8 @@
 
 use std::{ops::Range, sync::Arc};
 
-use ebpflab_common::event::{self, Header, Kind};
+pub use ebpflab_common::event::Kind;
+use ebpflab_common::event::{self, Header};
 
 use crate::{
     records::{Container, Event},
@@ -55,6 +56,11 @@ impl<'a> Raw<'a> {
     /// Its kind.
     pub fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// When it was written, by the boot clock.
+    pub(crate) fn written_at(&self) -> u64 {
+        event::split::<Header>(self.record).map_or(0, |(header, _)| header.time)
     }
 
     /// The record, and maybe more bytes than it has.

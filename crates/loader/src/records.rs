@@ -425,7 +425,7 @@ record! {
         /// Process id, in the PID namespace of whoever asks.
         pub pid: u32,
         /// Its name; null for one that was gone by then.
-        pub comm: Option<Text>,
+        pub comm: Option<Text<'static>>,
     }
 }
 

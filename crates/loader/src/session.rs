@@ -6,7 +6,7 @@
 use std::{
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd},
     sync::{
-        Mutex, MutexGuard, Once, PoisonError,
+        Mutex, MutexGuard, Once, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
@@ -26,7 +26,7 @@ use crate::{
     events::{Backlog, OwnedRaw, Raw},
     records::{Attached, Counts, Ledger, Ledgers, Reading, Summary},
     schema::Optional,
-    tools::clock_offset,
+    tools::{boot_time, clock_offset},
 };
 
 /// Events taken out of the buffer at once.
@@ -204,8 +204,30 @@ impl Session {
     }
 
     /// Like [`Session::next`], but gives up with `None` where another thread is at work on the session.
-    pub fn try_next(&self) -> Option<OwnedRaw> {
-        if self.is_ours() { self.state.try_lock().ok()?.next(|raw| raw.to_owned()) } else { None }
+    pub fn try_next(&self) -> Option<Option<OwnedRaw>> {
+        if !self.is_ours() {
+            return Some(None);
+        }
+        let mut state = match self.state.try_lock() {
+            Ok(state) => state,
+            Err(TryLockError::Poisoned(error)) => error.into_inner(),
+            Err(TryLockError::WouldBlock) => return None,
+        };
+        Some(state.next(|raw| raw.to_owned()))
+    }
+
+    /// Whether events wait, or the session was stopped. Takes events out of the buffer for that, so that the file
+    /// descriptor is readable until they are gone: that of a perf buffer says so only once.
+    pub fn is_readable(&self) -> bool {
+        if self.is_stopped() {
+            return true;
+        }
+        let mut state = self.lock();
+        if state.backlog.is_empty() {
+            state.drain();
+            state.show_waiting();
+        }
+        !state.backlog.is_empty()
     }
 
     /// Hands on the events that wait, at most `most` and not too many at once; returns how many. What is done with them
@@ -219,7 +241,22 @@ impl Session {
         (0..most).take_while(|_| state.next(&mut take).is_some()).count()
     }
 
-    /// The same as lines of JSON.
+    /// Hands on all events that there are: those that happen meanwhile need not be among them.
+    pub fn take_all(&self, mut take: impl FnMut(&Raw<'_>)) {
+        let now = boot_time();
+        let mut is_later = false;
+        while !is_later {
+            let taken = self.take(u64::MAX, |raw| {
+                is_later |= raw.written_at() > now;
+                take(raw);
+            });
+            if taken == 0 {
+                return;
+            }
+        }
+    }
+
+    /// What [`Session::take`] hands on, as lines of JSON.
     pub fn next_json(&self, most: u64) -> Vec<u8> {
         let mut lines = Vec::new();
         self.take(most, |raw| raw.event().write_json_line(&mut lines));

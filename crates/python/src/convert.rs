@@ -1,27 +1,23 @@
 //! Records as plain Python values; `ebpflab.records` makes the typed ones of them.
 
 use std::{
-    collections::BTreeMap,
     ffi::OsStr,
     os::unix::ffi::OsStrExt as _,
-    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use ebpflab::{
-    names::{FlagNames, Words},
-    records::{
-        Attached, Container, Event, Feature, Holder, Ledger, Link, Map, PacketCount, Program, Reading, Summary, Verdict,
-    },
+    records::{Attached, Feature, Holder, Ledger, Link, Map, PacketCount, Program, Reading, Summary, Verdict},
     schema::{Schema, Text},
 };
 use pyo3::{
-    IntoPyObjectExt as _,
     exceptions::PyValueError,
     prelude::*,
     sync::PyOnceLock,
     types::{PyDict, PyTuple, PyType},
 };
+
+use crate::events::python_type;
 
 /// Makes a dict of named values.
 macro_rules! dict {
@@ -102,134 +98,6 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
             Ok(rows.into_pyobject(py)?.into_any())
         }
     }
-}
-
-/// An event as an object of its class in `ebpflab.records`, whose fields have the order of the native record.
-pub(crate) fn event<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, PyAny>> {
-    static EXEC: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    static EXIT: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    static OPEN: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    /// Calls a class with values of different types (PyO3 makes tuples of up to 12).
-    macro_rules! make {
-        ($class:ident, $name:literal, $($value:expr),+ $(,)?) => {
-            $class
-                .import(py, "ebpflab.records", $name)?
-                .call1(PyTuple::new(py, [$( $value.into_bound_py_any(py)? ),+])?)
-        };
-    }
-    match event {
-        Event::Exec(exec) => {
-            let argv =
-                exec.argv.as_ref().map(|argv| PyTuple::new(py, argv.iter().map(OsStr::from_bytes).collect::<Vec<_>>()));
-            make!(
-                EXEC,
-                "ExecEvent",
-                exec.time,
-                exec.cpu,
-                exec.pid,
-                exec.ns_pid,
-                exec.ppid,
-                text(&exec.parent_comm),
-                exec.uid,
-                exec.gid,
-                exec.loginuid,
-                text(&exec.comm),
-                exec.cgroup,
-                exec.cgroup_path.map(text),
-                exec.container.map(|it| container(py, it)).transpose()?,
-                exec.filename.as_ref().map(text),
-                exec.exe.as_ref().map(text),
-                exec.cwd.as_ref().map(text),
-                exec.path_truncated,
-                exec.path_fault,
-                words(py, &exec.path_notes)?,
-                argv.transpose()?,
-                exec.argc,
-                exec.argv_truncated,
-                exec.ret,
-                exec.error.name().map(|name| name.to_string()),
-            )
-        }
-        Event::Exit(exit) => make!(
-            EXIT,
-            "ExitEvent",
-            exit.time,
-            exit.cpu,
-            exit.pid,
-            exit.ns_pid,
-            exit.ppid,
-            exit.uid,
-            exit.gid,
-            text(&exit.comm),
-            exit.cgroup,
-            exit.cgroup_path.map(text),
-            exit.container.map(|it| container(py, it)).transpose()?,
-            exit.exit_code,
-            exit.signal,
-            exit.core,
-            exit.duration_ns,
-            exit.exec_duration_ns,
-            exit.exec_time,
-        ),
-        Event::Open(open) => make!(
-            OPEN,
-            "OpenEvent",
-            open.time,
-            open.cpu,
-            open.pid,
-            open.tid,
-            open.ns_pid,
-            open.uid,
-            open.gid,
-            text(&open.comm),
-            open.cgroup,
-            open.cgroup_path.map(text),
-            open.container.map(|it| container(py, it)).transpose()?,
-            open.path.as_ref().map(text),
-            open.full_path.as_ref().map(text),
-            open.path_truncated,
-            open.path_fault,
-            words(py, &open.path_notes)?,
-            open.dirfd,
-            open.flags,
-            flag_names(py, open.flag_names)?,
-            open.mode,
-            open.ret,
-            open.error.name().map(|name| name.to_string()),
-            open.latency_ns,
-            open.inode,
-            open.device,
-        ),
-    }
-}
-
-/// A container as an object of its class in `ebpflab.records`.
-fn container<'py>(py: Python<'py>, container: &Container) -> PyResult<Bound<'py, PyAny>> {
-    static CLASS: PyOnceLock<Py<PyType>> = PyOnceLock::new();
-    let Container { id, runtime, name } = container;
-    CLASS.import(py, "ebpflab.records", "Container")?.call1((id, runtime, name))
-}
-
-fn words<'py>(py: Python<'py>, words: &Words) -> PyResult<Bound<'py, PyTuple>> {
-    PyTuple::new(py, words.iter().collect::<Vec<_>>())
-}
-
-/// One tuple for each combination of flags: there are few of them, and many events.
-fn flag_names<'py>(py: Python<'py>, flags: FlagNames) -> PyResult<Bound<'py, PyTuple>> {
-    static KNOWN: Mutex<BTreeMap<u64, Py<PyTuple>>> = Mutex::new(BTreeMap::new());
-    /// Whoever opens files may choose them.
-    const MOST: usize = 1_024;
-    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(names) = known().get(&flags.0) {
-        return Ok(names.bind(py).clone());
-    }
-    // Not while it is locked: making an object may run anything.
-    let names = PyTuple::new(py, flags.names().collect::<Vec<_>>())?;
-    let mut known = known();
-    if known.len() < MOST {
-        known.insert(flags.0, names.clone().unbind());
-    }
-    Ok(names)
 }
 
 /// Becomes a str as `os.fsdecode` makes it: any bytes come back as they were.
@@ -347,7 +215,15 @@ pub(crate) fn schema<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'p
     let fields: Vec<_> = schema
         .fields
         .iter()
-        .map(|field| dict!(py, "name" => field.name, "type" => field.r#type.to_string(), "doc" => field.doc.trim()))
+        .map(|field| {
+            dict!(
+                py,
+                "name" => field.name,
+                "type" => field.r#type.to_string(),
+                "python" => python_type(&field.r#type),
+                "doc" => field.doc.trim(),
+            )
+        })
         .collect::<PyResult<_>>()?;
     dict!(py, "name" => schema.name, "tag" => schema.tag, "doc" => schema.doc.trim(), "fields" => fields)
 }

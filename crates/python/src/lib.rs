@@ -3,17 +3,22 @@
 
 mod convert;
 mod errors;
+mod events;
 
 use std::{
     ffi::OsString,
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use ebpflab::{
     bpf, doctor,
     error::Error,
+    events::OwnedRaw,
     hooks::Kind,
     inspect,
     records::{self, SCHEMAS},
@@ -28,8 +33,11 @@ use pyo3::{
 
 use crate::errors::to_python;
 
-/// Longest time between two looks at Python's signals.
-const SLICE: Duration = Duration::from_millis(100);
+/// Longest time between two looks at Python's signals. A signal ends a wait by itself: this is for one that comes
+/// between the look and the wait.
+const SLICE: Duration = Duration::from_secs(1);
+/// Most events between two looks at them.
+const BETWEEN_SIGNALS: u64 = 256;
 
 /// A running tool.
 #[pyclass(frozen, module = "ebpflab._ebpflab")]
@@ -56,15 +64,7 @@ impl Session {
 
     /// The one door for blocking: detached from the interpreter, in slices, with a look at signals after each.
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let deadline = convert::deadline(timeout)?;
-        loop {
-            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
-            let ready = py.detach(|| self.0.wait(left.min(SLICE)));
-            py.check_signals()?;
-            if ready || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(ready);
-            }
-        }
+        self.wait_until(py, convert::deadline(timeout)?)
     }
 
     fn read<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyAny>)> {
@@ -77,23 +77,29 @@ impl Session {
         Ok(PyBytes::new(py, &line))
     }
 
-    /// The next event; waits for it, and is None when the session has been stopped and none is left.
-    fn next_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        loop {
-            // Looked at before the events: a stop takes the last of them out of the buffer first.
-            let stopped = self.0.is_stopped();
-            let event = self.0.try_next().or_else(|| py.detach(|| self.0.next()));
-            match event {
-                Some(raw) => return convert::event(py, &raw.as_raw().event()).map(Some),
-                None if stopped => return Ok(None),
-                None => self.wait(py, None)?,
-            };
-        }
-    }
-
     /// The next event if one waits, else None.
     fn next_waiting<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        py.detach(|| self.0.next()).map(|raw| convert::event(py, &raw.as_raw().event())).transpose()
+        self.next(py).map(|raw| events::event(py, raw)).transpose()
+    }
+
+    /// The events that there are now.
+    fn read_events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let mut raws = Vec::new();
+        py.detach(|| self.0.take_all(|raw| raws.push(raw.to_owned())));
+        let events: Vec<_> = raws.into_iter().map(|raw| events::event(py, raw)).collect::<PyResult<_>>()?;
+        PyList::new(py, events)
+    }
+
+    /// Events as they come, for that many seconds and at most `limit` of them.
+    #[pyo3(signature = (timeout, limit))]
+    fn events(slf: Py<Self>, timeout: Option<f64>, limit: u64) -> PyResult<Events> {
+        Ok(Events { session: slf, deadline: convert::deadline(timeout)?, left: AtomicU64::new(limit) })
+    }
+
+    /// Whether events wait or the session was stopped, and so its file descriptor is readable now, however often it was
+    /// asked before.
+    fn is_readable(&self, py: Python<'_>) -> bool {
+        py.detach(|| self.0.is_readable())
     }
 
     /// Lines of JSON for the events that wait, at most `most` and not too many at once.
@@ -122,8 +128,62 @@ impl Session {
 }
 
 impl Session {
+    fn wait_until(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<bool> {
+        loop {
+            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
+            let ready = py.detach(|| self.0.wait(left.min(SLICE)));
+            py.check_signals()?;
+            if ready || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(ready);
+            }
+        }
+    }
+
+    /// Leaves the interpreter only where another thread is at work on the session.
+    fn next(&self, py: Python<'_>) -> Option<OwnedRaw> {
+        self.0.try_next().unwrap_or_else(|| py.detach(|| self.0.next()))
+    }
+
     fn summary(&self, py: Python<'_>) -> PyResult<records::Summary> {
         py.detach(|| self.0.stop()).map_err(to_python)
+    }
+}
+
+/// An iterator over events: it waits for them, and ends with its time, its number or the session.
+#[pyclass(frozen, module = "ebpflab._ebpflab")]
+struct Events {
+    session: Py<Session>,
+    deadline: Option<Instant>,
+    left: AtomicU64,
+}
+
+#[pymethods]
+impl Events {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let session = self.session.get();
+        let Ok(left) = self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)) else {
+            return Ok(None);
+        };
+        if left % BETWEEN_SIGNALS == 0 {
+            // Where something is always there to be had nothing else looks.
+            py.check_signals()?;
+        }
+        loop {
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(None);
+            }
+            // Looked at before the events: a stop takes the last of them out of the buffer first.
+            let stopped = session.0.is_stopped();
+            match session.next(py) {
+                Some(raw) => return events::event(py, raw).map(Some),
+                None if stopped => return Ok(None),
+                None => session.wait_until(py, self.deadline)?,
+            };
+        }
     }
 }
 
@@ -316,7 +376,10 @@ fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 mod _ebpflab {
     #[pymodule_export]
     use super::{
-        Session, Stats, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp, features, features_json,
-        links, links_json, maps, maps_json, programs, programs_json, schemas, verdict, verdict_json, verify,
+        Events, Session, Stats, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp, features,
+        features_json, links, links_json, maps, maps_json, programs, programs_json, schemas, verdict, verdict_json,
+        verify,
     };
+    #[pymodule_export]
+    use crate::events::{ExecEvent, ExitEvent, OpenEvent};
 }

@@ -51,7 +51,7 @@ impl Holders {
     pub(super) fn of(&self, held: Held, id: u32) -> Vec<Holder> {
         let comm = |pid| fs::read(format!("/proc/{pid}/comm")).ok();
         self.pids(held, id)
-            .map(|pid| Holder { pid, comm: comm(pid).map(|comm| Text(comm.trim_ascii_end().to_vec())) })
+            .map(|pid| Holder { pid, comm: comm(pid).map(|comm| Text::from(comm.trim_ascii_end().to_vec())) })
             .collect()
     }
 }

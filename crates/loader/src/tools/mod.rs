@@ -85,6 +85,11 @@ pub(crate) fn clock_offset() -> Result<u64> {
     Ok(u64::try_from((real - boot).num_nanoseconds()).unwrap_or(0))
 }
 
+/// Nanoseconds since boot, as the records have them.
+pub(crate) fn boot_time() -> u64 {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).ok().and_then(|time| u64::try_from(time.num_nanoseconds()).ok()).unwrap_or(0)
+}
+
 /// The name of the thread in a record.
 fn comm(record: &[u8]) -> Text<'_> {
     name_at(record, offset_of!(Header, comm))
