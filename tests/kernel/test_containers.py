@@ -184,6 +184,7 @@ def engine(tmp_path: Path) -> Iterator[tuple[dict[str, str], tuple[str, ...]]]:
         thread.join()
 
 
+@pytest.mark.native
 def test_names_are_those_that_docker_tells(
     start: Start, mount: Path, engine: tuple[dict[str, str], tuple[str, ...]]
 ) -> None:
@@ -199,6 +200,7 @@ def test_names_are_those_that_docker_tells(
         assert f"{container.id[:12]} (web-1)" in ended.stderr
 
 
+@pytest.mark.native
 def test_the_name_of_a_new_container_is_asked_for(
     start: Start, mount: Path, engine: tuple[dict[str, str], tuple[str, ...]]
 ) -> None:

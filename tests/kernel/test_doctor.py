@@ -185,6 +185,7 @@ def test_a_tool_is_explained_hook_by_hook() -> None:
     assert "mount -t tracefs" in lines[refused + 1]
 
 
+@pytest.mark.native
 def test_an_interface_that_is_taken_is_told(iface: str) -> None:
     with ebpflab.xdp(iface):
         found = features(doctor("--json"))

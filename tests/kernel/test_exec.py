@@ -97,6 +97,7 @@ def test_bytes_beside_the_text_only_where_it_is_not_the_same(start: Start, runne
     assert nothing["argv"] in ([""], [])
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("name", ["two words", "new\nline", "caf\udce9", "\u65e5\u672c", "longer-than-fifteen-bytes"])
 @pytest.mark.parametrize("hook", HOOKS)
 def test_names_of_programs(start: Start, runner: lab.Runner, hook: str, name: str) -> None:

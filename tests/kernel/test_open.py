@@ -278,6 +278,7 @@ threading.Thread(target=work, daemon=True).start()
 """
 
 
+@pytest.mark.native
 def test_the_tool_does_not_see_itself(start: Start, tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     (tmp_path / "sitecustomize.py").write_text(RESTLESS.format(str(mark)))
@@ -294,6 +295,7 @@ def test_the_tool_does_not_see_itself(start: Start, tmp_path: Path) -> None:
     assert ended.ledger["filtered"] >= 7
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("limit", [1, 7, 3_000])
 def test_a_limit_ends_it(start: Start, opener: lab.Opener, limit: int) -> None:
     tool = start("open", "-p", str(opener.pid), "--limit", str(limit)).attached()
@@ -393,6 +395,7 @@ def test_a_flood_through_the_default_buffer_is_accounted_for(start: Start, opene
     assert ended.status == 0
 
 
+@pytest.mark.native
 def test_what_fits_is_not_lost(start: Start, opener: lab.Opener) -> None:
     tool = start("open", "-p", str(opener.pid), "--fail-on-loss").attached()
     with tool.paused():
@@ -402,6 +405,7 @@ def test_what_fits_is_not_lost(start: Start, opener: lab.Opener) -> None:
     assert (ended.ledger["dropped"], ended.status, ended.stderr) == (0, 0, "")
 
 
+@pytest.mark.native
 def test_a_buffer_is_rounded_up(start: Start) -> None:
     for asked, taken in ((SMALLEST, SMALLEST), (SMALLEST + 1, 2 * SMALLEST), (1 << 20, 1 << 20)):
         assert start("open", "--buffer", str(asked), "-d", "0.01").record()["buffer"] == taken
