@@ -71,7 +71,7 @@ def _bpftrace(pid: int | None) -> list[str]:
 
 
 def _opensnoop(pid: int | None) -> list[str]:
-    return ["/usr/sbin/opensnoop", "-e", *(["-p", str(pid)] if pid else [])]
+    return ["/usr/sbin/opensnoop-libbpf", "-e", *(["-p", str(pid)] if pid else [])]
 
 
 TRACERS = (
