@@ -71,6 +71,27 @@ impl Header {
     }
 }
 
+/// How much of a ring buffer is filled where whoever writes to it wakes whoever reads: the value of the map `WAKEUP`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Wakeup {
+    /// Least bytes.
+    pub from: u64,
+    /// One more than most bytes.
+    pub below: u64,
+}
+
+const _: () = assert!(size_of::<Wakeup>() == 16);
+crate::pod!(Wakeup);
+
+impl Wakeup {
+    /// Whether it is so where that many bytes are filled.
+    #[inline(always)]
+    pub fn at(&self, filled: u64) -> bool {
+        self.from <= filled && filled < self.below
+    }
+}
+
 /// A task's name without its padding.
 pub fn unpadded(comm: &[u8; COMM_LEN]) -> &[u8] {
     comm.split(|byte| *byte == 0).next().unwrap_or_default()
@@ -94,6 +115,14 @@ mod tests {
         assert_eq!(named(*b"sh\0old bytes....").comm(), b"sh");
         assert_eq!(named(*b"sixteen-bytes-xx").comm(), b"sixteen-bytes-xx");
         assert_eq!(named([0; 16]).comm(), b"");
+    }
+
+    #[test]
+    fn whoever_reads_is_woken_from_one_level_to_another() {
+        let wakeup = Wakeup { from: 8, below: 16 };
+        let woken: Vec<_> = (0..24).filter(|filled| wakeup.at(*filled)).collect();
+        assert_eq!(woken, (8..16).collect::<Vec<_>>());
+        assert!(!Wakeup::default().at(0));
     }
 
     #[cfg(feature = "user")]

@@ -11,6 +11,7 @@ mod opens;
 mod paths;
 mod sys_enter;
 mod sys_exit;
+mod wakeup;
 
 use aya_ebpf::{EbpfContext, btf_maps::RingBuf, macros::btf_map};
 use ebpflab_common::event::Header;
@@ -22,5 +23,5 @@ static EVENTS: RingBuf<Header, 4096> = RingBuf::new();
 /// Writes a record; false if there is no room.
 #[inline(always)]
 fn output(_ctx: &impl EbpfContext, record: &[u8]) -> bool {
-    EVENTS.output_untyped::<[u8]>(record, 0).is_ok()
+    EVENTS.output_untyped::<[u8]>(record, wakeup::flags((&raw const EVENTS).cast_mut().cast())).is_ok()
 }

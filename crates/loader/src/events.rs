@@ -176,3 +176,122 @@ impl Backlog {
         Some(Raw { kind: *kind, record, place: place.as_ref(), clock_offset: self.clock_offset })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        alloc::{GlobalAlloc, Layout, System},
+        cell::Cell,
+    };
+
+    use ebpflab_common::{exec::Exec, exit::Exit, open::Open};
+
+    use super::*;
+
+    thread_local! {
+        static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+    }
+
+    /// Counts what this thread asks for.
+    struct Counting;
+
+    // SAFETY: the system's, beside a number that needs no memory of its own.
+    unsafe impl GlobalAlloc for Counting {
+        unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+            ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+            // SAFETY: as the caller says.
+            unsafe { System.alloc(layout) }
+        }
+
+        unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+            // SAFETY: as the caller says.
+            unsafe { System.dealloc(pointer, layout) };
+        }
+
+        unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+            ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+            // SAFETY: as the caller says.
+            unsafe { System.realloc(pointer, layout, size) }
+        }
+    }
+
+    #[global_allocator]
+    static COUNTING: Counting = Counting;
+
+    fn bytes<T: Copy>(fixed: &T, rest: &[u8]) -> Vec<u8> {
+        // SAFETY: plain integers.
+        let fixed = unsafe { std::slice::from_raw_parts(std::ptr::from_ref(fixed).cast::<u8>(), size_of::<T>()) };
+        [fixed, rest].concat()
+    }
+
+    fn header(kind: Kind) -> Header {
+        Header { kind: kind as u16, comm: *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0", ..Header::default() }
+    }
+
+    fn records() -> [Vec<u8>; 4] {
+        let failed = Open { header: header(Kind::Open), path_len: 4, ret: -2, ..Open::default() };
+        let unlinked = Header { marks: Open::UNLINKED, ..header(Kind::Open) };
+        let opened = Open { header: unlinked, path_len: 4, full_path_len: 8, inode: 7, flags: 0o102, ..failed };
+        let exec = Exec { header: header(Kind::Exec), filename_len: 7, args_len: 6, ..Exec::default() };
+        let exit = Exit { header: header(Kind::Exit), ..Exit::default() };
+        let opens = [bytes(&failed, b"/tmp"), bytes(&Open { ret: 3, ..opened }, b"/tmp/var/tmp")];
+        let [failed, opened] = opens;
+        [failed, opened, bytes(&exec, b"/bin/lsls\0-l\0"), bytes(&exit, b"")]
+    }
+
+    #[test]
+    fn events_allocate_nothing_once_there_is_room() {
+        let place = Arc::new(Place { path: Text::from(b"/docker".to_vec()), container: None });
+        let (records, mut backlog, mut lines) = (records(), Backlog::new(1_000), Vec::new());
+        let mut round = || {
+            for record in records.iter().cycle().take(1_000) {
+                let (head, tail) = record.split_at(70);
+                backlog.push(head, tail).expect("a record");
+            }
+            backlog.locate(1_000, |_| Some(place.clone()));
+            lines.clear();
+            let mut handed_on = 0;
+            while let Some(raw) = backlog.pop() {
+                raw.event().write_json_line(&mut lines);
+                handed_on += 1;
+            }
+            (handed_on, lines.len())
+        };
+        // The first makes room.
+        let first = round();
+        let before = ALLOCATIONS.get();
+        assert!(before > 0, "what is asked for is counted");
+        let second = round();
+        assert_eq!(ALLOCATIONS.get() - before, 0);
+        assert_eq!((first, first.0), (second, 1_000));
+    }
+
+    #[test]
+    fn what_waits_is_handed_on_in_order_and_once() {
+        let mut backlog = Backlog::new(0);
+        let kinds =
+            |backlog: &mut Backlog| std::iter::from_fn(|| backlog.pop().map(|raw| raw.kind())).collect::<Vec<_>>();
+        for record in records() {
+            backlog.push(&record, &[]).expect("a record");
+        }
+        assert_eq!(backlog.push(b"none", &[]), None);
+        assert_eq!(kinds(&mut backlog), [Kind::Open, Kind::Open, Kind::Exec, Kind::Exit]);
+        assert!(backlog.is_empty());
+        let [_, _, exec, _] = records();
+        assert_eq!(backlog.push(&exec, &[]), Some(Kind::Exec));
+        backlog.clear();
+        assert!(kinds(&mut backlog).is_empty());
+    }
+
+    #[test]
+    fn a_copy_stands_alone() {
+        let place = Arc::new(Place { path: Text::from(b"/a".to_vec()), container: None });
+        let copy = {
+            let [_, opened, ..] = records();
+            Raw::new(&opened, Some(&place), 5).expect("a record").to_owned()
+        };
+        let Event::Open(event) = copy.as_raw().event() else { panic!("it is an open") };
+        assert_eq!((event.time, event.full_path), (5, Some(Text::from(&b"/var/tmp"[..]))));
+        assert_eq!(event.cgroup_path, Some(&place.path));
+    }
+}

@@ -17,6 +17,7 @@ pub mod interface;
 pub mod names;
 mod netlink;
 pub mod objects;
+mod pace;
 mod privilege;
 pub mod records;
 pub mod schema;

@@ -6,7 +6,7 @@
 use std::{
     os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, RawFd},
     sync::{
-        Mutex, MutexGuard, Once, PoisonError, TryLockError,
+        Arc, Mutex, MutexGuard, Once, PoisonError, TryLockError,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread,
@@ -24,6 +24,7 @@ use crate::{
     containers::Locator,
     error::{Error, Result},
     events::{Backlog, OwnedRaw, Raw},
+    pace::Pace,
     records::{Attached, Counts, Ledger, Ledgers, Reading, Summary},
     schema::Optional,
     tools::{boot_time, clock_offset},
@@ -68,6 +69,11 @@ pub(crate) trait Source: Send {
 
     /// Readable while there are events in the buffer, or the buffers.
     fn fds(&self) -> Vec<BorrowedFd<'_>>;
+
+    /// The same of the one ring buffer whose programs ask the map `WAKEUP` whether to wake whoever reads.
+    fn ring(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
 }
 
 /// A tool's own part of a session.
@@ -86,7 +92,7 @@ pub struct Session {
     attached: Attached,
     /// How many forks lay between this process and the first one when it was made.
     forks: u32,
-    epoll: Epoll,
+    epoll: Arc<Epoll>,
     /// Readable once stopped.
     wakeup: EventFd,
     stopped: AtomicBool,
@@ -99,7 +105,11 @@ struct State {
     started: Instant,
     /// Taken out of the buffer and not handed on yet.
     backlog: Backlog,
-    /// Readable while there is a backlog: the buffer does not show it any more.
+    /// Where there is a ring buffer.
+    pace: Option<Pace>,
+    /// The last look into the buffer ended before the buffer did.
+    is_more: bool,
+    /// Readable while there is a backlog, or more: the buffer does not show it any more.
     waiting: EventFd,
     is_waiting: bool,
     /// Events taken out of the buffer, and events handed on, by kind.
@@ -121,6 +131,7 @@ impl Session {
     /// [`Error::Os`] when no file descriptor is to be had.
     pub(crate) fn start(mut object: Object, tool: Tool, attached: Attached) -> Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).map_err(Error::os("epoll_create1"))?;
+        let epoll = Arc::new(epoll);
         let eventfd = || EventFd::from_flags(EfdFlags::EFD_CLOEXEC).map_err(Error::os("eventfd"));
         let (wakeup, waiting) = (eventfd()?, eventfd()?);
         let watch =
@@ -130,12 +141,19 @@ impl Session {
         if let Tool::Source(source, _) = &tool {
             source.fds().into_iter().try_for_each(watch)?;
         }
+        let has_ring = matches!(&tool, Tool::Source(source, _) if source.ring().is_some());
+        let pace = match has_ring {
+            true => Some(Pace::new(&mut object, epoll.clone(), attached.buffer.unwrap_or_default())?),
+            false => None,
+        };
         object.forget_functions();
         object.set_word("ENABLED", 1)?;
         let state = State {
             running: Some(Running { object, tool }),
             started: Instant::now(),
             backlog: Backlog::new(clock_offset()?),
+            pace,
+            is_more: false,
             waiting,
             is_waiting: false,
             received: [0; KINDS],
@@ -314,6 +332,7 @@ impl Session {
         let stopped = if running { self.stop().map(drop) } else { Ok(()) };
         let mut state = self.lock();
         state.backlog.clear();
+        state.is_more = false;
         state.show_waiting();
         let running = state.running.take();
         drop(state);
@@ -354,7 +373,7 @@ impl State {
 
     /// Makes the file descriptor say whether there is a backlog.
     fn show_waiting(&mut self) {
-        let waits = !self.backlog.is_empty();
+        let waits = self.is_more || !self.backlog.is_empty();
         if waits != self.is_waiting {
             // Neither can fail or block: it is raised from zero, and lowered from one.
             let _ = if waits { self.waiting.write(1).map(drop) } else { self.waiting.read().map(drop) };
@@ -364,9 +383,11 @@ impl State {
 
     /// Takes events out of the buffer into the backlog, and returns how many.
     fn drain(&mut self) -> usize {
-        let Some(Running { tool: Tool::Source(source, locator), .. }) = &mut self.running else { return 0 };
-        let mut taken = 0;
+        let Some(Running { object, tool: Tool::Source(source, locator) }) = &mut self.running else { return 0 };
+        let ticked = self.pace.as_mut().is_some_and(Pace::look);
+        let (mut found, mut taken) = (0, 0);
         source.drain(BATCH, &mut |head, tail| {
+            found += 1;
             // A record that is no record is missing from `received`, and the ledger says so.
             if let Some(kind) = self.backlog.push(head, tail) {
                 self.received[kind as usize] += 1;
@@ -377,6 +398,10 @@ impl State {
             // After the events: what made them possible was told before.
             locator.update();
             self.backlog.locate(taken, |cgroup| locator.place(cgroup));
+        }
+        self.is_more = found >= BATCH;
+        if let Some((pace, ring)) = self.pace.as_mut().zip(source.ring()) {
+            pace.looked(object, ring, ticked, found > 0);
         }
         taken
     }

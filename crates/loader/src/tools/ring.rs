@@ -47,4 +47,8 @@ impl Source for RingSource {
     fn fds(&self) -> Vec<BorrowedFd<'_>> {
         vec![self.ring.as_fd()]
     }
+
+    fn ring(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.ring.as_fd())
+    }
 }
