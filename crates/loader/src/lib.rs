@@ -6,6 +6,7 @@
 pub mod bpf;
 mod btf;
 mod cgroups;
+pub mod columns;
 mod containers;
 pub mod doctor;
 mod engines;
@@ -19,6 +20,7 @@ mod netlink;
 pub mod objects;
 mod pace;
 mod privilege;
+pub mod recording;
 pub mod records;
 pub mod schema;
 pub mod session;

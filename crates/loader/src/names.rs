@@ -1,6 +1,6 @@
 //! The names that programmers know for numbers of the kernel.
 
-use std::fmt;
+use std::{collections::HashMap, fmt, sync::LazyLock};
 
 use nix::errno::Errno;
 use serde::ser::{Serialize, SerializeMap, Serializer};
@@ -53,6 +53,20 @@ impl FlagNames {
     }
 }
 
+impl FlagNames {
+    /// The flags of these names; `None` if there is another.
+    pub(crate) fn from_names(names: &[String]) -> Option<Self> {
+        let flag = |name: &String| match name.as_str() {
+            "O_RDONLY" => Some(libc::O_RDONLY),
+            "O_WRONLY" => Some(libc::O_WRONLY),
+            "O_RDWR" => Some(libc::O_RDWR),
+            "O_ACCMODE" => Some(libc::O_ACCMODE),
+            name => FLAGS.iter().find(|(_, known)| *known == name).map(|(flag, _)| *flag),
+        };
+        names.iter().map(flag).try_fold(0, |all, flag| Some(all | flag? as u64)).map(Self)
+    }
+}
+
 impl Value for FlagNames {
     const TYPE: Type = Type::Array(&Type::String);
 
@@ -69,6 +83,16 @@ impl ErrorName {
     /// `ENOENT` and so on; `None` for a success.
     pub fn name(self) -> Option<Name> {
         (self.0 < 0).then_some(Name(-self.0))
+    }
+}
+
+impl ErrorName {
+    /// The error of a name; `None` if there is none.
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
+        static KNOWN: LazyLock<HashMap<String, i32>> =
+            // include/linux/err.h, `MAX_ERRNO`
+            LazyLock::new(|| (1..4_096).map(|number| (Name(number).to_string(), -number)).collect());
+        KNOWN.get(name).copied().map(Self)
     }
 }
 
@@ -118,6 +142,15 @@ impl Words {
     /// Those that are true.
     pub fn of(words: [(&'static str, bool); Self::MOST]) -> Self {
         Self(words.map(|(word, holds)| holds.then_some(word)))
+    }
+
+    /// All of these; `None` if one is missing, or they are too many.
+    pub(crate) fn from_iter(words: impl Iterator<Item = Option<&'static str>>) -> Option<Self> {
+        let mut all = Self::default();
+        for (place, word) in words.enumerate() {
+            *all.0.get_mut(place)? = Some(word?);
+        }
+        Some(all)
     }
 
     /// Each of them.

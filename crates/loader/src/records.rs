@@ -95,7 +95,7 @@ record! {
     }
 
     /// A program that is about to run; or, with `exec -x`, a call of execve or execveat that failed, when it returned.
-    pub struct ExecEvent<'a> = "exec" {
+    pub struct ExecEvent<'a> = "exec" as row {
         /// When: nanoseconds since the epoch.
         pub time: u64,
         /// CPU it happened on.
@@ -147,7 +147,7 @@ record! {
     }
 
     /// A process that ended: its last thread did. Also one that never executed a program.
-    pub struct ExitEvent<'a> = "exit" {
+    pub struct ExitEvent<'a> = "exit" as row {
         /// When: nanoseconds since the epoch.
         pub time: u64,
         /// CPU it happened on.
@@ -185,7 +185,7 @@ record! {
     }
 
     /// A call of open, creat, openat or openat2, when it returned.
-    pub struct OpenEvent<'a> = "open" {
+    pub struct OpenEvent<'a> = "open" as row {
         /// When it returned: nanoseconds since the epoch.
         pub time: u64,
         /// CPU it returned on.
@@ -298,6 +298,36 @@ record! {
         pub count: u64,
         /// Opens per second since the last reading.
         pub rate: f64,
+    }
+}
+
+record! {
+    /// The start of a recording: the first line of JSON lines, `ebpflab.recording` in the metadata of other files.
+    pub struct Recording = "recording" {
+        /// Version of the fields; another one means that some have changed their meaning or their type.
+        pub version: u32,
+        /// Name of the machine.
+        pub host: String,
+        /// The command line; empty where it was recorded from Python and not told.
+        pub command: Vec<String>,
+        /// When it began: nanoseconds since the epoch.
+        pub start: u64,
+        /// What was attached.
+        pub attached: Attached,
+    }
+
+    /// The end of a recording: the last line of JSON lines, `ebpflab.recorded` in the metadata of other files.
+    pub struct Recorded = "recorded" {
+        /// When it ended: nanoseconds since the epoch; of one that was recovered, the time of its last event.
+        pub end: u64,
+        /// Events in the file.
+        pub rows: u64,
+        /// Whether its writer was killed, and `ebpflab recover` ended it.
+        pub recovered: bool,
+        /// What became of everything; null for one that was recovered.
+        pub ledger: Option<Ledger>,
+        /// Tools with several kinds of events only: the ledger of each kind.
+        pub ledgers: Optional<Ledgers>,
     }
 }
 
@@ -441,6 +471,8 @@ pub const SCHEMAS: &[&Schema] = &[
     &PacketReading::SCHEMA,
     &PidReading::SCHEMA,
     &Program::SCHEMA,
+    &Recorded::SCHEMA,
+    &Recording::SCHEMA,
     &Summary::SCHEMA,
     &Verdict::SCHEMA,
     &Container::SCHEMA,

@@ -231,12 +231,13 @@ impl<I: Iterator<Item: Serialize>, F: Fn() -> I> Serialize for List<F> {
     }
 }
 
-/// Declares records. `struct Name` is a part of others; `struct Name = "tag"` is a line of its own. `Name<'a>` borrows
+/// Declares records. `struct Name` is a part of others; `struct Name = "tag"` is a line of its own,
+/// and with `as row` it may be a row of a table too ([`crate::columns`]). `Name<'a>` borrows
 /// from where it was read.
 macro_rules! record {
     ($(
         $(#[doc = $doc:literal])+
-        pub struct $name:ident $(<$life:lifetime>)? $(= $tag:literal)? {
+        pub struct $name:ident $(<$life:lifetime>)? $(= $tag:literal $(as $row:ident)?)? {
             $( $(#[doc = $field_doc:literal])+ pub $field:ident: $type:ty, )+
         }
     )+) => { $(
@@ -277,9 +278,25 @@ macro_rules! record {
                 map.serialize_entry(name, self)
             }
         }
+
+        $crate::schema::record!(@row [$($($row)?)?] $name [$($life)?] $($field: $type),+);
     )+ };
     (@tag) => { None };
     (@tag $tag:literal) => { Some($tag) };
+    (@row [] $($rest:tt)*) => {};
+    (@row [row] $name:ident [$life:lifetime] $($field:ident: $type:ty),+) => {
+        impl<$life> $crate::columns::Row<$life> for $name<$life> {
+            const CELLS: &'static [$crate::columns::Cells] = &[$( <$type as $crate::columns::Cell>::CELLS ),+];
+
+            fn append(&self, row: &mut $crate::columns::Appender<'_>) {
+                $( row.append(&self.$field); )+
+            }
+
+            fn read(row: &mut $crate::columns::Cursor<$life>) -> Option<Self> {
+                Some(Self { $( $field: row.read()?, )+ })
+            }
+        }
+    };
 }
 pub(crate) use record;
 

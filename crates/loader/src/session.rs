@@ -21,19 +21,18 @@ use nix::sys::{
 
 use crate::{
     bpf::Object,
+    columns::KINDS,
     containers::Locator,
     error::{Error, Result},
     events::{Backlog, OwnedRaw, Raw},
     pace::Pace,
     records::{Attached, Counts, Ledger, Ledgers, Reading, Summary},
     schema::Optional,
-    tools::{boot_time, clock_offset},
+    tools::{boot_time, clock_offset, now},
 };
 
 /// Events taken out of the buffer at once.
 const BATCH: usize = 1_024;
-
-const KINDS: usize = Kind::ALL.len();
 
 /// What is special about a tool that counts.
 pub(crate) trait Counter: Send {
@@ -164,6 +163,19 @@ impl Session {
         Ok(Self { attached, forks, epoll, wakeup, stopped: AtomicBool::new(false), state: Mutex::new(state) })
     }
 
+    /// The kinds of events that it has; none for a tool that counts, and once it is closed.
+    pub fn kinds(&self) -> Vec<Kind> {
+        match &self.lock().running {
+            Some(Running { tool: Tool::Source(source, _), .. }) => source.kinds().to_vec(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// When it was switched on: nanoseconds since the epoch.
+    pub fn start_time(&self) -> u64 {
+        now().saturating_sub(self.lock().started.elapsed().as_nanos() as u64)
+    }
+
     /// What is attached, and how.
     pub fn attached(&self) -> &Attached {
         &self.attached
@@ -272,6 +284,12 @@ impl Session {
                 return;
             }
         }
+    }
+
+    /// Takes back that so many events of each kind were shown: they were taken, and then got lost.
+    pub fn unshow(&self, count: [u64; KINDS]) {
+        let mut state = self.lock();
+        state.shown.iter_mut().zip(count).for_each(|(shown, count)| *shown -= count);
     }
 
     /// What [`Session::take`] hands on, as lines of JSON.

@@ -69,7 +69,7 @@ pub struct EventOptions {
 }
 
 /// Wall-clock time in nanoseconds since the epoch.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
 }
 
