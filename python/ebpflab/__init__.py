@@ -6,6 +6,7 @@
 PacketCount(packets=0, bytes=0)
 """
 
+from ebpflab._ebpflab import RecordBatch
 from ebpflab.doctor import features, verdict
 from ebpflab.errors import (
     AttachError,
@@ -16,6 +17,7 @@ from ebpflab.errors import (
     VerifierError,
 )
 from ebpflab.inspect import links, maps, programs
+from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
     Container,
@@ -35,6 +37,8 @@ from ebpflab.records import (
     PidCount,
     Program,
     Reading,
+    Recorded,
+    Recording,
     Summary,
     Verdict,
 )
@@ -48,6 +52,7 @@ from ebpflab.tools.xdp import PacketCounter, xdp
 __all__ = [
     "Activity",
     "ActivityEvent",
+    "Answer",
     "AttachError",
     "Attached",
     "ClosedError",
@@ -76,7 +81,12 @@ __all__ = [
     "PidCounter",
     "PrivilegeError",
     "Program",
+    "QueryError",
     "Reading",
+    "RecordBatch",
+    "Recorded",
+    "Recording",
+    "Replay",
     "Session",
     "Summary",
     "Verdict",
@@ -89,6 +99,9 @@ __all__ = [
     "maps",
     "opens",
     "programs",
+    "query",
+    "recover",
+    "replay",
     "verdict",
     "xdp",
 ]

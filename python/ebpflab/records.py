@@ -152,6 +152,36 @@ class Ledgers:
 
 
 @dataclass(frozen=True, slots=True)
+class Recording:
+    """How a recording was made.
+
+    `version` is that of the fields, `host` the machine, `command` the command line (empty where it was recorded from
+    Python and not told), `start` when it began in nanoseconds since the epoch.
+    """
+
+    version: int
+    host: str
+    command: tuple[str, ...]
+    start: int
+    attached: Attached
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """How a recording ended, `end` in nanoseconds since the epoch, and how many events it has.
+
+    `recovered` says that its writer was killed, and `recover` ended it: then `end` is the time of its last event, and
+    `ledger` None.
+    """
+
+    end: int
+    rows: int
+    recovered: bool
+    ledger: Ledger | None
+    ledgers: Ledgers | None
+
+
+@dataclass(frozen=True, slots=True)
 class Container:
     """A container, known by the path of its cgroup.
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from ebpflab import _ebpflab
 from ebpflab.errors import AttachError, ClosedError
 from ebpflab.records import Attached, Counts, Hook, Ledger, Ledgers, Mode, Reading, Summary
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import AsyncGenerator, Callable, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
 
-    from ebpflab import _ebpflab
 
 Event = TypeVar("Event")
 
@@ -276,6 +277,58 @@ class EventSession(Session, Generic[Event]):
             elif not lines:
                 self._native.wait(None if end is None else max(0.0, end - time.monotonic()))
         yield self._native.stop_json()
+
+    def batches(self, *, rows: int = 65_536, seconds: float = 1.0) -> Iterator[_ebpflab.RecordBatch]:
+        """Yield events as Arrow record batches until the session is stopped and none is left.
+
+        A batch has at most `rows` rows (65,536 at most), and less once its first event has waited for `seconds`. It is
+        made without the interpreter and has the Arrow PyCapsule interface, so that polars, DuckDB, pyarrow and pandas
+        take it as it is. The columns are described in docs/columns.md. A row is `shown` when its batch is handed out.
+        """
+        _check_positive(rows=rows, seconds=seconds)
+        batcher = _ebpflab.Batcher(self._native, rows)
+        return iter(lambda: batcher.next(seconds), None)
+
+    def record(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        duration: float | None = None,
+        limit: int | None = None,
+        overwrite: bool = False,
+        command: Sequence[str] = (),
+    ) -> int:
+        """Record events to a file for `duration` seconds, or `limit` of them, or until the session is stopped.
+
+        The name of the file ends in `.parquet`, `.arrow` (IPC stream) or `.jsonl`; `overwrite` replaces one that is
+        there. `command` is what its metadata says that the user typed. Every event is in the file a second after it
+        happened at the latest, whatever happens to this process; `recover` ends a file that a kill left without an end.
+        The session is stopped when it returns.
+
+        Returns:
+            How many events were recorded.
+
+        Raises:
+            OSError: The file is there already, or cannot be written.
+            ValueError: Its name ends in something else.
+
+        """
+        _check_positive(duration=duration, limit=limit)
+        recorder = _ebpflab.Recorder(self._native, os.fspath(path), list(command), overwrite)
+        try:
+            recorder.run(duration, _NO_LIMIT if limit is None else limit)
+        except KeyboardInterrupt:
+            recorder.finish()
+            raise
+        return recorder.finish()
+
+    def attached_json(self) -> bytes:
+        """Return the first of the JSON lines."""
+        return self._native.attached_json()
+
+    def stop_json(self) -> bytes:
+        """End the run and return the last of the JSON lines."""
+        return self._native.stop_json()
 
     def stop(self) -> Summary[None]:
         """End the run and return the whole of it; events that wait can still be had."""

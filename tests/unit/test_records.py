@@ -27,6 +27,8 @@ from ebpflab.records import (
     PidCount,
     Program,
     Reading,
+    Recorded,
+    Recording,
     Summary,
     Verdict,
 )
@@ -93,6 +95,8 @@ EXAMPLES = [
     HOLDER,
     Verdict("open", works=True, reason=None, fix=None, hooks=(HOOK_VERDICT,)),
     Attached("count", (HOOK,), ("io_uring",), None, "6.18.0", None),
+    Recording(1, "web-1", ("ebpflab", "open"), 7, Attached("open", (HOOK,), (), 4_096, "6.18.0", None)),
+    Recorded(8, 5, recovered=False, ledger=LEDGER, ledgers=None),
     LEDGER,
     PacketCount(1, 98),
     PidCount(1, "init", 7, 0.5),

@@ -1,9 +1,11 @@
 //! `ebpflab._ebpflab`: converts between the loader and Python, and nothing else. The stubs are
 //! python/ebpflab/_ebpflab.pyi.
 
+mod columns;
 mod convert;
 mod errors;
 mod events;
+mod recordings;
 
 use std::{
     ffi::OsString,
@@ -382,4 +384,9 @@ mod _ebpflab {
     };
     #[pymodule_export]
     use crate::events::{ExecEvent, ExitEvent, OpenEvent};
+    #[pymodule_export]
+    use super::{
+        columns::{Batch, Batcher, Table},
+        recordings::{Recorder, Replay, recover},
+    };
 }

@@ -7,13 +7,13 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import count, dashboard, doctor, exec, inspect, open, xdp
+from ebpflab.cli import count, dashboard, doctor, exec, inspect, open, query, recover, replay, xdp
 from ebpflab.cli.output import complain
 
 app = typer.Typer(
     help="Typed events out of the running Linux kernel.",
-    epilog="Each command attaches its own BPF programs and takes them away when it ends. They need root, or the"
-    " capabilities that the command's error message names.",
+    epilog="Each tool attaches its own BPF programs and takes them away when it ends. They need root, or the"
+    " capabilities that the command's error message names; query, recover and replay read files and need nothing.",
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -26,6 +26,9 @@ app.command("links")(inspect.links)
 app.command("maps")(inspect.maps)
 app.command("open")(open.command)
 app.command("programs")(inspect.programs)
+app.command("query")(query.command)
+app.command("recover")(recover.command)
+app.command("replay")(replay.command)
 app.command("xdp")(xdp.command)
 
 

@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from ebpflab.cli import options
-from ebpflab.cli.run import Options, Output, events, run
+from ebpflab.cli.run import Options, Output, events, recording, run
 
 if TYPE_CHECKING:
     from ebpflab.session import EventSession
@@ -27,6 +27,8 @@ def command(
     limit: options.Limit = None,
     timestamp: options.Timestamp = False,
     show_container: options.ShowContainer = False,
+    output: options.Output = None,
+    overwrite: options.Overwrite = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -42,9 +44,11 @@ def command(
         title = f"ebpflab dashboard · kernel {session.attached.kernel} · by {kinds}"
         Dashboard(session.events(duration, limit), lambda: session.ledger, title).run()
 
-    output = events(views.activity.lines, duration, limit, timestamp=timestamp, container=show_container)
-    if os.isatty(0) and os.isatty(1):
-        output = Output(lines=output.lines, show=screen, totals=output.totals)
+    shown = events(views.activity.lines, duration, limit, timestamp=timestamp, container=show_container)
+    if output:
+        shown = recording(output, duration, limit, overwrite=overwrite)
+    elif os.isatty(0) and os.isatty(1):
+        shown = Output(lines=shown.lines, show=screen, totals=shown.totals)
     run(
         lambda: activity(
             pid=pid,
@@ -59,6 +63,6 @@ def command(
             hook=hook,
             buffer=buffer,
         ),
-        output,
+        shown,
         Options(json, verbose, fail_on_loss),
     )

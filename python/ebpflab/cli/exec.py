@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from ebpflab.cli import options
-from ebpflab.cli.run import Options, events, run
+from ebpflab.cli.run import Options, events, recording, run
 
 
 def command(
@@ -30,6 +30,8 @@ def command(
     limit: options.Limit = None,
     timestamp: options.Timestamp = False,
     show_container: options.ShowContainer = False,
+    output: options.Output = None,
+    overwrite: options.Overwrite = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -52,7 +54,9 @@ def command(
             hook=hook,
             buffer=buffer,
         ),
-        events(
+        recording(output, duration, limit, overwrite=overwrite)
+        if output
+        else events(
             partial(views.exec.lines, failed=failed, exits=exits),
             duration,
             limit,

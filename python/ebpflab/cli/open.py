@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ebpflab.cli import options
-from ebpflab.cli.run import Options, events, run
+from ebpflab.cli.run import Options, events, recording, run
 
 
 def command(
@@ -22,6 +22,8 @@ def command(
     limit: options.Limit = None,
     timestamp: options.Timestamp = False,
     show_container: options.ShowContainer = False,
+    output: options.Output = None,
+    overwrite: options.Overwrite = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -45,6 +47,8 @@ def command(
             hook=hook,
             buffer=buffer,
         ),
-        events(views.open.lines, duration, limit, timestamp=timestamp, container=show_container),
+        recording(output, duration, limit, overwrite=overwrite)
+        if output
+        else events(views.open.lines, duration, limit, timestamp=timestamp, container=show_container),
         Options(json, verbose, fail_on_loss),
     )

@@ -113,6 +113,25 @@ Buffer = Annotated[
 ]
 
 
+def _output(path: Path | None) -> Path | None:
+    if path is not None and path.suffix not in {".parquet", ".arrow", ".jsonl"}:
+        raise typer.BadParameter(f"the name of a recording ends in .parquet, .arrow or .jsonl, not {path}")
+    return path
+
+
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "-o",
+        "--output",
+        metavar="FILE",
+        callback=_output,
+        help="Record the events to FILE.parquet, .arrow or .jsonl instead of printing them.",
+    ),
+]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Let --output replace a file that is there.")]
+
+
 def own_pid() -> int | None:
     """Return this process's id as BPF programs see it, if that can be known: in the initial PID namespace."""
     # PROC_PID_INIT_INO, include/linux/proc_ns.h

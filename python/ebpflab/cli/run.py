@@ -17,6 +17,7 @@ from ebpflab.views import live
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
 
     from ebpflab.records import Ledger, Reading, Summary
     from ebpflab.session import CountSession, EventSession
@@ -50,6 +51,8 @@ class Output(Generic[Running]):
     #: For people: everything up to the end of the run, and what comes after it.
     show: Callable[[Running], None]
     totals: Callable[[Running], str | None]
+    #: What is said at the start of a session that is attached to nothing.
+    announce: Callable[[Running], Iterable[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -110,13 +113,31 @@ def events(
     return Output(lines=lambda session: session.json_lines(duration, limit), show=show, totals=lambda _: None)
 
 
+def recording(path: Path, duration: float | None, limit: int | None, *, overwrite: bool) -> Output[EventSession[Any]]:
+    """Make the output of a tool whose events go to a file: stdout has what comes before and after them."""
+    asked: Any = {"duration": duration, "limit": limit, "overwrite": overwrite, "command": ("ebpflab", *sys.argv[1:])}
+
+    def show(session: EventSession[Any]) -> None:
+        complain(f"recorded {session.record(path, **asked)} events to {path}")
+
+    def lines(session: EventSession[Any]) -> Iterator[bytes]:
+        yield session.attached_json()
+        show(session)
+        yield session.stop_json()
+
+    return Output(lines=lines, show=show, totals=lambda _: None)
+
+
 def _follow(session: Running, output: Output[Running], options: Options) -> int:
     # Stopping is what ends the loops below, between two lines and never inside one.
     for number in ENDING:
         # nohup(1) wants SIGHUP ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: session.stop())
-    if options.verbose or not options.json:
+    if output.announce:
+        for sentence in output.announce(session):
+            complain(sentence)
+    elif options.verbose or not options.json:
         _announce(session, verbose=options.verbose)
     try:
         gone = _write(session, output, options)
