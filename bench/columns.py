@@ -1,0 +1,75 @@
+"""Rows per second that `opens().batches()` makes on one core, from a ring that is full of real opens.
+
+    python bench/columns.py [ROUNDS [EVENTS]]
+
+Each round a child opens a file so often while nobody reads, and then the time is taken that all of it needs to become
+record batches: reading the ring, looking at the records, filling the columns. Prints median and quartiles, the loss
+and whether the ledger adds up. Needs root.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import sys
+import time
+
+import ebpflab
+
+#: Bytes of the ring for each event.
+ROOM = 512
+ROWS = 65_536
+
+
+def opens(count: int) -> None:
+    """Open a file so often."""
+    for _ in range(count):
+        os.close(os.open("/etc/passwd", os.O_RDONLY))
+
+
+def measure(count: int) -> tuple[float, float]:
+    """Return rows per second of wall time, and of CPU time."""
+    ready, go = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(go)
+        os.read(ready, 1)
+        opens(count)
+        os._exit(0)
+    os.close(ready)
+    with ebpflab.opens(pid=child, buffer=ROOM * count) as session:
+        os.write(go, b"x")
+        os.close(go)
+        os.waitpid(child, 0)
+        # Whatever the child opened beside belongs to it as well.
+        rows, start, cpu = 0, time.perf_counter(), time.process_time()
+        for batch in session.batches(rows=ROWS, seconds=0.1):
+            rows += len(batch)
+            if rows >= count:
+                break
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
+        ledger = session.stop().ledger
+        if ledger.lost or not ledger.balanced:
+            sys.exit(f"this round tells nothing: {ledger}")
+    return rows / seconds, rows / cpu
+
+
+def spread(values: list[float]) -> str:
+    """Return median and quartiles, in millions."""
+    low, median, high = statistics.quantiles([value / 1e6 for value in values], n=4)
+    return f"{median:.2f} M/s ({low:.2f} to {high:.2f})"
+
+
+def main() -> None:
+    """Measure and print."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
+    count = int(sys.argv[2]) if len(sys.argv) > 2 else 500_000  # noqa: PLR2004
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    print(f"kernel {platform.release()}, one of {os.cpu_count()} CPUs, {rounds} rounds of {count} opens")
+    walls, cpus = zip(*(measure(count) for _ in range(rounds)), strict=True)
+    print(f"rows {spread(list(walls))} of wall time, {spread(list(cpus))} of CPU time")
+
+
+if __name__ == "__main__":
+    main()
