@@ -1,6 +1,6 @@
 """Rows per second that `opens().batches()` makes on one core, from a ring that is full of real opens.
 
-    python bench/columns.py [ROUNDS [EVENTS]]
+    python bench/columns.py [ROUNDS [BATCHES]]
 
 Each round a child opens a file so often while nobody reads, and then the time is taken that all of it needs to become
 record batches: reading the ring, looking at the records, filling the columns. Prints median and quartiles, the loss
@@ -64,7 +64,9 @@ def spread(values: list[float]) -> str:
 def main() -> None:
     """Measure and print."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
-    count = int(sys.argv[2]) if len(sys.argv) > 2 else 500_000  # noqa: PLR2004
+    batches = int(sys.argv[2]) if len(sys.argv) > 2 else 8  # noqa: PLR2004
+    # Whole batches, so that none waits for more.
+    count = batches * ROWS
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     print(f"kernel {platform.release()}, one of {os.cpu_count()} CPUs, {rounds} rounds of {count} opens")
     walls, cpus = zip(*(measure(count) for _ in range(rounds)), strict=True)

@@ -9,7 +9,7 @@ mod read;
 use std::{borrow::Cow, collections::HashMap, sync::Arc};
 
 use arrow_array::{
-    Array as _, ArrayRef, DictionaryArray, Int32Array, ListArray, RecordBatch, StructArray,
+    Array as _, ArrayRef, DictionaryArray, Int32Array, ListArray, RecordBatch, StringArray, StructArray,
     builder::{
         ArrayBuilder as _, BinaryBuilder, BooleanBuilder, Int32Builder, StringBuilder, TimestampNanosecondBuilder,
         UInt32Builder, UInt64Builder,
@@ -73,6 +73,9 @@ pub trait Cell {
 
     /// Appends the value to its column.
     fn append(&self, column: &mut Column);
+
+    /// Appends that there is none.
+    fn append_null(column: &mut Column);
 }
 
 /// An event, as `record!` makes it of `as row`.
@@ -126,17 +129,18 @@ impl Cells {
         }
     }
 
-    fn column(self) -> Column {
+    /// A builder with room for so many rows.
+    fn column(self, rows: usize) -> Column {
         match self {
-            Self::Boolean => Column::Boolean(BooleanBuilder::new()),
-            Self::Int32 => Column::Int32(Int32Builder::new()),
-            Self::UInt32 => Column::UInt32(UInt32Builder::new()),
-            Self::UInt64 => Column::UInt64(UInt64Builder::new()),
-            Self::Time => Column::Time(TimestampNanosecondBuilder::new().with_timezone("UTC")),
-            Self::Word => Column::Word(Dictionary::default()),
+            Self::Boolean => Column::Boolean(BooleanBuilder::with_capacity(rows)),
+            Self::Int32 => Column::Int32(Int32Builder::with_capacity(rows)),
+            Self::UInt32 => Column::UInt32(UInt32Builder::with_capacity(rows)),
+            Self::UInt64 => Column::UInt64(UInt64Builder::with_capacity(rows)),
+            Self::Time => Column::Time(TimestampNanosecondBuilder::with_capacity(rows).with_timezone("UTC")),
+            Self::Word => Column::Word(Dictionary::with_capacity(rows)),
             Self::Words => Column::Words(WordsColumn::default()),
-            Self::Text => Column::Text(TextColumn::default()),
-            Self::Name => Column::Name(NameColumn::default()),
+            Self::Text => Column::Text(TextColumn::with_capacity(rows)),
+            Self::Name => Column::Name(NameColumn::with_capacity(rows)),
             Self::Texts => Column::Texts(TextsColumn::default()),
             Self::Container => Column::Container(ContainerColumn::default()),
         }
@@ -144,6 +148,7 @@ impl Cells {
 }
 
 /// Builder of one column.
+#[expect(clippy::large_enum_variant, reason = "there are few of them, and a box would be followed for each value")]
 pub enum Column {
     /// Of [`Cells::Boolean`].
     Boolean(BooleanBuilder),
@@ -210,9 +215,9 @@ impl Column {
         }
     }
 
-    /// The column, and that of its bytes; the builder is empty again.
-    fn finish(&mut self) -> (ArrayRef, Option<ArrayRef>) {
-        match self {
+    /// The column, and that of its bytes.
+    fn finish(mut self) -> (ArrayRef, Option<ArrayRef>) {
+        match &mut self {
             Self::Boolean(column) => (Arc::new(column.finish()), None),
             Self::Int32(column) => (Arc::new(column.finish()), None),
             Self::UInt32(column) => (Arc::new(column.finish()), None),
@@ -263,6 +268,10 @@ pub struct Dictionary {
 }
 
 impl Dictionary {
+    fn with_capacity(rows: usize) -> Self {
+        Self { keys: Int32Builder::with_capacity(rows), ..Self::default() }
+    }
+
     fn append(&mut self, word: &str) {
         let key = self.vocabulary.key(word);
         self.keys.append_value(key);
@@ -276,6 +285,10 @@ impl Dictionary {
             Some(key)
         });
         self.keys.append_option(key);
+    }
+
+    fn append_null(&mut self) {
+        self.keys.append_null();
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -345,6 +358,10 @@ impl WordsColumn {
         self.rows.append(self.keys.len());
     }
 
+    fn append_null(&mut self) {
+        self.rows.append_nulls(1);
+    }
+
     fn finish(&mut self) -> ArrayRef {
         self.numbers.clear();
         let keys = Int32Array::from(std::mem::take(&mut self.keys));
@@ -358,13 +375,11 @@ impl WordsColumn {
 struct Odd(Vec<(usize, Vec<u8>)>);
 
 impl Odd {
-    /// The text of bytes, which are kept for that row if it is not the same.
-    fn text<'b>(&mut self, row: usize, bytes: &'b [u8]) -> Cow<'b, str> {
-        let text = String::from_utf8_lossy(bytes);
-        if let Cow::Owned(_) = text {
-            self.0.push((row, bytes.to_vec()));
-        }
-        text
+    /// The text of bytes that are not UTF-8, which are kept for that row.
+    #[cold]
+    fn text(&mut self, row: usize, bytes: &[u8]) -> String {
+        self.0.push((row, bytes.to_vec()));
+        String::from_utf8_lossy(bytes).into_owned()
     }
 
     fn finish(&mut self, rows: usize) -> ArrayRef {
@@ -389,8 +404,24 @@ pub struct TextColumn {
 }
 
 impl TextColumn {
+    fn with_capacity(rows: usize) -> Self {
+        /// Bytes of most paths, or more.
+        const BYTES: usize = 32;
+        Self { texts: StringBuilder::with_capacity(rows, rows * BYTES), ..Self::default() }
+    }
+
     fn append(&mut self, bytes: &[u8]) {
-        self.texts.append_value(self.odd.text(self.texts.len(), bytes));
+        match str::from_utf8(bytes) {
+            Ok(text) => self.texts.append_value(text),
+            Err(_) => {
+                let text = self.odd.text(self.texts.len(), bytes);
+                self.texts.append_value(text);
+            }
+        }
+    }
+
+    fn append_null(&mut self) {
+        self.texts.append_null();
     }
 
     fn finish(&mut self) -> (ArrayRef, Option<ArrayRef>) {
@@ -405,11 +436,38 @@ impl TextColumn {
 pub struct NameColumn {
     words: Dictionary,
     odd: Odd,
+    /// The last one and its key: it often comes again.
+    last: Vec<u8>,
+    last_key: Option<i32>,
 }
 
 impl NameColumn {
+    fn with_capacity(rows: usize) -> Self {
+        Self { words: Dictionary::with_capacity(rows), ..Self::default() }
+    }
+
     fn append(&mut self, bytes: &[u8]) {
-        self.words.append(&self.odd.text(self.words.keys.len(), bytes));
+        if let Some(key) = self.last_key.filter(|_| self.last == bytes) {
+            self.words.keys.append_value(key);
+            return;
+        }
+        match str::from_utf8(bytes) {
+            Ok(word) => {
+                let key = self.words.vocabulary.key(word);
+                self.words.keys.append_value(key);
+                self.last.clear();
+                self.last.extend_from_slice(bytes);
+                self.last_key = Some(key);
+            }
+            Err(_) => {
+                let word = self.odd.text(self.words.keys.len(), bytes);
+                self.words.append(&word);
+            }
+        }
+    }
+
+    fn append_null(&mut self) {
+        self.words.append_null();
     }
 
     fn finish(&mut self) -> (ArrayRef, Option<ArrayRef>) {
@@ -440,6 +498,10 @@ impl TextsColumn {
             self.odd.push((self.rows.len(), texts().map(<[u8]>::to_vec).collect()));
         }
         self.rows.append(self.texts.len());
+    }
+
+    fn append_null(&mut self) {
+        self.rows.append_nulls(1);
     }
 
     fn finish(&mut self) -> (ArrayRef, Option<ArrayRef>) {
@@ -475,8 +537,12 @@ impl ContainerColumn {
         self.runtime.append(runtime);
         match name {
             Some(name) => self.name.append(name),
-            None => self.name.keys.append_null(),
+            None => self.name.append_null(),
         }
+    }
+
+    fn append_null(&mut self) {
+        self.parts().into_iter().for_each(Dictionary::append_null);
     }
 
     fn finish(&mut self) -> ArrayRef {
@@ -491,16 +557,19 @@ impl ContainerColumn {
 pub struct Appender<'a> {
     columns: &'a mut [Column],
     places: std::slice::Iter<'a, usize>,
-    row: usize,
+    /// Rows before this one, where other kinds may have left columns short.
+    rows: Option<usize>,
 }
 
 impl Appender<'_> {
     /// Appends the next field.
-    #[inline]
+    #[inline(always)]
     pub fn append(&mut self, value: &impl Cell) {
         if let Some(place) = self.places.next() {
             let column = &mut self.columns[*place];
-            column.pad(self.row);
+            if let Some(rows) = self.rows {
+                column.pad(rows);
+            }
             value.append(column);
         }
     }
@@ -512,11 +581,19 @@ macro_rules! cells {
             impl Cell for $type {
                 const CELLS: Cells = Cells::$cells;
 
-                #[inline]
+                #[inline(always)]
                 fn append(&self, column: &mut Column) {
                     let $value = self;
                     match column {
                         $( Column::$column($builder) => $append, )+
+                        _ => unreachable!("a column is made for the cells of its fields"),
+                    }
+                }
+
+                #[inline(always)]
+                fn append_null(column: &mut Column) {
+                    match column {
+                        $( Column::$column(column) => column.append_null(), )+
                         _ => unreachable!("a column is made for the cells of its fields"),
                     }
                 }
@@ -541,7 +618,16 @@ cells! {
 impl Cell for u64 {
     const CELLS: Cells = Cells::UInt64;
 
-    #[inline]
+    #[inline(always)]
+    fn append_null(column: &mut Column) {
+        match column {
+            Column::UInt64(column) => column.append_null(),
+            Column::Time(column) => column.append_null(),
+            _ => unreachable!("a column is made for the cells of its fields"),
+        }
+    }
+
+    #[inline(always)]
     fn append(&self, column: &mut Column) {
         match column {
             Column::UInt64(column) => column.append_value(*self),
@@ -555,12 +641,17 @@ impl Cell for u64 {
 impl<T: Cell> Cell for Option<T> {
     const CELLS: Cells = T::CELLS;
 
-    #[inline]
+    #[inline(always)]
     fn append(&self, column: &mut Column) {
         match self {
             Some(value) => value.append(column),
-            None => column.append_nulls(1),
+            None => T::append_null(column),
         }
+    }
+
+    #[inline(always)]
+    fn append_null(column: &mut Column) {
+        T::append_null(column);
     }
 }
 
@@ -576,17 +667,23 @@ fn fields(kind: Kind) -> (&'static crate::schema::Schema, &'static [Cells]) {
 /// Builder of a table of events.
 pub struct Columns {
     schema: SchemaRef,
-    types: Dictionary,
+    /// The kind of each row, as a number.
+    types: Vec<i32>,
+    made_of: Vec<Cells>,
     columns: Vec<Column>,
     /// For each kind, which column each of its fields is in.
     places: [Vec<usize>; KINDS],
+    /// Whether there are several kinds.
+    is_shared: bool,
     rows: [u64; KINDS],
 }
 
 impl Columns {
     /// An empty table for events of these kinds; `metadata` is that of the schema.
     pub fn new(kinds: &[Kind], metadata: HashMap<String, String>) -> Self {
-        let mut found: Vec<(&'static str, Cells, Vec<(&'static str, &'static str)>)> = Vec::new();
+        /// Tag of a kind, and what the column is there.
+        type Docs = Vec<(&'static str, &'static str)>;
+        let mut found: Vec<(&'static str, Cells, Docs)> = Vec::new();
         let mut places = [const { Vec::new() }; KINDS];
         for (kind, tag) in Kind::ALL.into_iter().filter(|(kind, _)| kinds.contains(kind)) {
             let (schema, made_of) = fields(kind);
@@ -610,9 +707,11 @@ impl Columns {
         }
         Self {
             schema: Arc::new(Schema::new_with_metadata(fields, metadata)),
-            types: Dictionary::default(),
-            columns: found.iter().map(|(_, made_of, _)| made_of.column()).collect(),
+            types: Vec::new(),
+            made_of: found.iter().map(|(_, made_of, _)| *made_of).collect(),
+            columns: found.iter().map(|(_, made_of, _)| made_of.column(0)).collect(),
             places,
+            is_shared: kinds.len() > 1,
             rows: [0; KINDS],
         }
     }
@@ -624,7 +723,7 @@ impl Columns {
 
     /// Rows so far.
     pub fn len(&self) -> usize {
-        self.types.keys.len()
+        self.types.len()
     }
 
     /// Rows of each kind so far.
@@ -640,9 +739,9 @@ impl Columns {
     /// Appends an event, of one of the kinds that it is for.
     pub fn append(&mut self, event: &Event<'_>) {
         let kind = event.kind() as usize;
-        let mut row =
-            Appender { columns: &mut self.columns, places: self.places[kind].iter(), row: self.types.keys.len() };
-        self.types.append(Kind::ALL[kind].1);
+        let rows = self.is_shared.then_some(self.types.len());
+        let mut row = Appender { columns: &mut self.columns, places: self.places[kind].iter(), rows };
+        self.types.push(kind as i32);
         self.rows[kind] += 1;
         match event {
             Event::Exec(event) => event.append(&mut row),
@@ -660,7 +759,7 @@ impl Columns {
         let tag = line.get("type").and_then(Value::as_str).unwrap_or_default();
         let kind = Kind::ALL.into_iter().find(|(_, name)| *name == tag).map(|(kind, _)| kind);
         let kind = kind.ok_or_else(|| format!("a line has the type {tag:?}, which is no event"))?;
-        self.types.append(tag);
+        self.types.push(kind as i32);
         for (field, place) in fields(kind).0.fields.iter().zip(&self.places[kind as usize]) {
             let column = &mut self.columns[*place];
             column.pad(row);
@@ -676,10 +775,13 @@ impl Columns {
     pub fn finish(&mut self) -> RecordBatch {
         let rows = self.len();
         self.rows = [0; KINDS];
-        let mut arrays = vec![self.types.finish()];
-        for column in &mut self.columns {
+        let tags = StringArray::from_iter_values(Kind::ALL.map(|(_, tag)| tag));
+        let types = std::mem::replace(&mut self.types, Vec::with_capacity(rows));
+        let mut arrays: Vec<ArrayRef> = vec![Arc::new(DictionaryArray::new(Int32Array::from(types), Arc::new(tags)))];
+        for (column, made_of) in self.columns.iter_mut().zip(&self.made_of) {
             column.pad(rows);
-            let (column, bytes) = column.finish();
+            // The next batch is likely to be as large.
+            let (column, bytes) = std::mem::replace(column, made_of.column(rows)).finish();
             arrays.push(column);
             arrays.extend(bytes);
         }
