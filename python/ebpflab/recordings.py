@@ -73,15 +73,13 @@ def _recording(raw: dict[str, Any]) -> Recording:
 
 
 def _recorded(raw: dict[str, Any]) -> Recorded:
-    ledgers = raw.get("ledgers")
+    ledgers = {kind: Ledger(**ledger) for kind, ledger in (raw.get("ledgers") or {}).items()}
     return Recorded(
         end=raw["end"],
         rows=raw["rows"],
         recovered=raw["recovered"],
         ledger=Ledger(**raw["ledger"]) if raw["ledger"] else None,
-        ledgers=Ledgers(**{"open": None} | {kind: Ledger(**each) for kind, each in ledgers.items()})
-        if ledgers
-        else None,
+        ledgers=Ledgers(ledgers.get("open"), ledgers["exec"], ledgers["exit"]) if ledgers else None,
     )
 
 

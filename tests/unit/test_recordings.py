@@ -7,6 +7,7 @@ import os
 import stat
 import sys
 import time
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
@@ -97,7 +98,7 @@ def test_filters_mean_what_they_mean_in_the_kernel(tmp_path: Path) -> None:
 def test_at_its_own_pace_a_replay_waits(tmp_path: Path) -> None:
     opens = [event for event in EVENTS if isinstance(event, OpenEvent)][:2]
     first, second = opens
-    later = recorded.replace(second, time=first.time + 400_000_000)
+    later = replace(second, time=first.time + 400_000_000)
     path = recorded.write(tmp_path, tool="open", events=[first, later])
     start = time.monotonic()
     assert list(ebpflab.replay(path, speed=2)) == [first, later]
