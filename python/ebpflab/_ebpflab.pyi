@@ -17,6 +17,7 @@ __all__ = [
     "RecordBatch",
     "Recorder",
     "Replay",
+    "ReplayEvents",
     "Session",
     "Stats",
     "Table",
@@ -73,6 +74,11 @@ class Stats:
     def close(self) -> None: ...
 
 @final
+class ReplayEvents(Iterator[Any]):
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...  # noqa: ANN401
+
+@final
 class RecordBatch:
     @property
     def num_rows(self) -> int: ...
@@ -106,7 +112,8 @@ class Replay:
     @property
     def stopped(self) -> bool: ...
     def wait(self, timeout: float | None) -> bool: ...
-    def next_event(self) -> Any: ...  # noqa: ANN401  an event, or None
+    def read_events(self) -> list[Any]: ...
+    def events(self, timeout: float | None, limit: int) -> ReplayEvents: ...
     def next_waiting(self) -> Any: ...  # noqa: ANN401  the same, or None
     def next_json(self, most: int) -> bytes: ...
     def ledger(self) -> dict[str, Any]: ...

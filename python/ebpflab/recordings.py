@@ -41,6 +41,7 @@ class Replay(EventSession[ActivityEvent]):
         """Wrap a native replay."""
         # It has the methods of a native session that a session with events needs.
         self._native: Any = native
+        self._waiters = {}
         #: How it was recorded.
         self.recording = _recording(json.loads(native.recording_json()))
         self.attached = self.recording.attached

@@ -105,7 +105,7 @@ def test_at_its_own_pace_a_replay_waits(tmp_path: Path) -> None:
     assert time.monotonic() - start >= 0.2
     with ebpflab.replay(path, speed=0.001) as replay:
         assert replay.read() == [first]
-        assert list(replay.events(duration=0.05)) == []
+        assert list(replay.events(timeout=0.05)) == []
         assert replay.ledger.seen == 1
     with pytest.raises(ValueError, match="speed"):
         ebpflab.replay(path, speed=0)
@@ -165,7 +165,7 @@ def test_pyarrow_takes_a_batch_with_its_descriptions(tmp_path: Path) -> None:
     assert table.schema.metadata[b"ebpflab.version"] == b"1"
     assert table.schema.field("latency_ns").metadata[b"unit"] == b"ns"
     assert table.schema.field("time").type == pa.timestamp("ns", tz="UTC")
-    fields = {name for kind in (OpenEvent, ExecEvent, ExitEvent) for name in kind.__slots__}
+    fields = {name for kind in (OpenEvent, ExecEvent, ExitEvent) for name in kind.__match_args__}
     assert fields <= set(table.schema.names)
     assert all(field.metadata[b"doc"] for field in table.schema)
     rows = table.to_pylist()

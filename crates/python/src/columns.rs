@@ -25,6 +25,9 @@ use pyo3::{
 
 use crate::{SLICE, Session, errors::to_python, recordings::Replay};
 
+/// Longest time that a batch is filled before signals are looked at.
+const TURN: Duration = Duration::from_millis(100);
+/// The names that the PyCapsule interface asks for.
 const ARRAY: &CStr = c"arrow_array";
 const SCHEMA: &CStr = c"arrow_schema";
 const STREAM: &CStr = c"arrow_array_stream";
@@ -187,7 +190,7 @@ impl Batcher {
         let begun = Instant::now();
         let mut state = self.lock();
         let State { columns, first } = &mut *state;
-        while columns.len() < self.rows && begun.elapsed() < SLICE {
+        while columns.len() < self.rows && begun.elapsed() < TURN {
             let most = (self.rows - columns.len()) as u64;
             if self.source.feed().take(most, &mut |event| columns.append(event))? == 0 {
                 break;

@@ -34,6 +34,15 @@ pub(crate) fn event(py: Python<'_>, raw: OwnedRaw) -> PyResult<Bound<'_, PyAny>>
     }
 }
 
+/// The same of one that no record is kept of: it was read from a file.
+pub(crate) fn replayed<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Bound<'py, PyAny>> {
+    match event {
+        Event::Exec(event) => Ok(Bound::new(py, ExecEvent::replayed(py, event)?)?.into_any()),
+        Event::Exit(event) => Ok(Bound::new(py, ExitEvent::replayed(py, event)?)?.into_any()),
+        Event::Open(event) => Ok(Bound::new(py, OpenEvent::replayed(py, event)?)?.into_any()),
+    }
+}
+
 /// What an event is made of.
 enum Stored {
     Raw(OwnedRaw),
@@ -49,6 +58,11 @@ macro_rules! event_class {
 
         impl $class {
             const FIELDS: &[&str] = &[$( stringify!($field) ),+];
+
+            fn replayed(py: Python<'_>, event: &ebpflab::records::$class<'_>) -> PyResult<Self> {
+                let values = PyTuple::new(py, [$( event.$field.to_python(py)? ),+])?;
+                Ok(Self(Stored::Values(values.unbind())))
+            }
 
             fn values<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
                 match &self.0 {

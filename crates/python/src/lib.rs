@@ -383,10 +383,10 @@ mod _ebpflab {
         verify,
     };
     #[pymodule_export]
-    use crate::events::{ExecEvent, ExitEvent, OpenEvent};
-    #[pymodule_export]
     use super::{
         columns::{Batch, Batcher, Table},
-        recordings::{Recorder, Replay, recover},
+        recordings::{Recorder, Replay, ReplayEvents, recover},
     };
+    #[pymodule_export]
+    use crate::events::{ExecEvent, ExitEvent, OpenEvent};
 }

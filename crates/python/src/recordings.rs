@@ -2,7 +2,10 @@
 
 use std::{
     path::PathBuf,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Instant,
 };
 
@@ -13,10 +16,10 @@ use ebpflab::{
 };
 use pyo3::{
     prelude::*,
-    types::{PyBytes, PyDict},
+    types::{PyBytes, PyDict, PyList},
 };
 
-use crate::{SLICE, columns::Source, convert, errors::to_python};
+use crate::{SLICE, columns::Source, convert, errors::to_python, events};
 
 /// A recording that is made of the events of a session.
 #[pyclass(frozen, module = "ebpflab._ebpflab")]
@@ -128,31 +131,27 @@ impl Replay {
     }
 
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
-        let deadline = convert::deadline(timeout)?;
-        loop {
-            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
-            let ready = py.detach(|| self.0.wait(left.min(SLICE)));
-            py.check_signals()?;
-            if ready || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(ready);
-            }
-        }
+        self.wait_until(py, convert::deadline(timeout)?)
     }
 
-    /// The next event; waits for it, and is None when there is none any more.
-    fn next_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        loop {
-            match self.0.next(|event| convert::event(py, event)).map_err(to_python)? {
-                Next::Event(event) => return event.map(Some),
-                Next::Later => self.wait(py, None)?,
-                Next::End => return Ok(None),
-            };
+    /// The events that are due now.
+    fn read_events<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let events = PyList::empty(py);
+        while let Next::Event(event) = self.0.next(|event| events::replayed(py, event)).map_err(to_python)? {
+            events.append(event?)?;
         }
+        Ok(events)
+    }
+
+    /// Events as they come, for that many seconds and at most `limit` of them.
+    #[pyo3(signature = (timeout, limit))]
+    fn events(slf: Py<Self>, timeout: Option<f64>, limit: u64) -> PyResult<ReplayEvents> {
+        Ok(ReplayEvents { replay: slf, deadline: convert::deadline(timeout)?, left: AtomicU64::new(limit) })
     }
 
     /// The next event if it is due, else None.
     fn next_waiting<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        match self.0.next(|event| convert::event(py, event)).map_err(to_python)? {
+        match self.0.next(|event| events::replayed(py, event)).map_err(to_python)? {
             Next::Event(event) => event.map(Some),
             Next::Later | Next::End => Ok(None),
         }
@@ -179,6 +178,52 @@ impl Replay {
 
     fn close(&self) {
         self.0.stop();
+    }
+}
+
+impl Replay {
+    fn wait_until(&self, py: Python<'_>, deadline: Option<Instant>) -> PyResult<bool> {
+        loop {
+            let left = deadline.map_or(SLICE, |deadline| deadline.saturating_duration_since(Instant::now()));
+            let ready = py.detach(|| self.0.wait(left.min(SLICE)));
+            py.check_signals()?;
+            if ready || deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(ready);
+            }
+        }
+    }
+}
+
+/// An iterator over the events of a replay: it waits for them, and ends with its time, its number or the replay.
+#[pyclass(frozen, module = "ebpflab._ebpflab")]
+pub(crate) struct ReplayEvents {
+    replay: Py<Replay>,
+    deadline: Option<Instant>,
+    left: AtomicU64,
+}
+
+#[pymethods]
+impl ReplayEvents {
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        if self.left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_err() {
+            return Ok(None);
+        }
+        loop {
+            py.check_signals()?;
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(None);
+            }
+            let replay = self.replay.get();
+            match replay.0.next(|event| events::replayed(py, event)).map_err(to_python)? {
+                Next::Event(event) => return event.map(Some),
+                Next::Later => replay.wait_until(py, self.deadline)?,
+                Next::End => return Ok(None),
+            };
+        }
     }
 }
 

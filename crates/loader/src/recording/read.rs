@@ -279,8 +279,12 @@ impl Replay {
         Ok(taken as usize)
     }
 
-    /// Waits until the next event is due or it has been stopped, at most that long; whether that is so.
+    /// Waits until the next event is due or it has been stopped, at most that long or a
+    /// tenth of a second; whether that is so.
     pub fn wait(&self, timeout: Duration) -> bool {
+        /// A signal does not end a sleep, nor does a stop.
+        const LONGEST: Duration = Duration::from_millis(100);
+        let timeout = timeout.min(LONGEST);
         let due = self.lock().due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()));
         if !self.is_stopped() {
             thread::sleep(due.min(timeout));
