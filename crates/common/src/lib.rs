@@ -3,6 +3,7 @@
 #![cfg_attr(not(test), no_std)]
 
 pub mod cgroup;
+pub mod cidr;
 pub mod count;
 pub mod event;
 pub mod exec;
@@ -10,8 +11,8 @@ pub mod exit;
 pub mod filter;
 pub mod ledger;
 pub mod open;
+pub mod packet;
 pub mod syscall;
-pub mod xdp;
 
 /// `Pod` for layouts without padding, where the loader reads them out of maps.
 macro_rules! pod {

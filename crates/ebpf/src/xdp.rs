@@ -8,7 +8,7 @@ use aya_ebpf::{
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
-use ebpflab_common::xdp::{Packet, Traffic, classify};
+use ebpflab_common::packet::{Packet, Traffic, classify};
 use ebpflab_ebpf::{enabled, ledger::ledger};
 
 #[btf_map]

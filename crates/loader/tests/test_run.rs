@@ -10,7 +10,7 @@ use ebpflab::{
 };
 use ebpflab_common::{
     ledger::Ledger,
-    xdp::{Protocol, Traffic, classify},
+    packet::{Protocol, Traffic, classify},
 };
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 

@@ -1,7 +1,7 @@
 //! Frames whose protocol is known because of how they were made: the truth that the parser is held against, in
-//! user space (`tests/xdp.rs`) and in the kernel (crates/loader/tests/test_run.rs).
+//! user space (`tests/packet.rs`) and in the kernel (crates/loader/tests/test_run.rs).
 
-use ebpflab_common::xdp::Protocol;
+use ebpflab_common::packet::Protocol;
 use proptest::{collection::vec, option, prelude::*};
 
 /// A frame and what it has to be counted as.

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 
-use ebpflab_common::xdp::{Protocol, Traffic};
+use ebpflab_common::packet::{Protocol, Traffic};
 
 use super::{Needs, kernel_release, now};
 use crate::{

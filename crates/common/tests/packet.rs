@@ -2,7 +2,11 @@
 
 mod packets;
 
-use ebpflab_common::xdp::{Packet as _, Protocol, classify};
+use std::ops::ControlFlow;
+
+use ebpflab_common::packet::{
+    Network, Packet as _, Protocol, classify, ipv4_addresses, ipv6_addresses, link, network, ports,
+};
 use packets::known;
 use proptest::prelude::*;
 
@@ -149,4 +153,47 @@ fn the_middle_of_an_extension_header_says_nothing_about_the_transport() {
     // A later fragment whose first header would be destination options: those are in an earlier fragment.
     let rest = [60, 0, 0x00, 0x08, 0, 0, 0, 7, 17, 0, 0, 0, 0, 0, 0, 0];
     assert_eq!(of(&frame(&[IP6, &ipv6(16, 44), &rest])), Protocol::Other);
+}
+
+/// The network headers of a frame that has them.
+fn headers(bytes: &[u8]) -> Network {
+    match network(bytes, link(bytes).expect("a link header")) {
+        ControlFlow::Continue(network) => network,
+        ControlFlow::Break(protocol) => panic!("it is {protocol:?}"),
+    }
+}
+
+#[test]
+fn addresses_are_where_the_header_has_them() {
+    let mut header = ipv4(28, 0, 17);
+    header[12..20].copy_from_slice(&[192, 0, 2, 1, 198, 51, 100, 2]);
+    let tag = [0x81, 0x00, 0x00, 0x2a];
+    for tags in [&[][..], &[&tag[..]], &[&tag[..], &tag[..]]] {
+        let packet = frame(&[&tags.concat(), IP, &header]);
+        let at = link(packet.as_slice()).expect("a link header").network;
+        assert_eq!(ipv4_addresses(packet.as_slice(), at), Some(([192, 0, 2, 1], [198, 51, 100, 2])));
+        assert_eq!(ipv4_addresses(&packet[..packet.len() - 1], at), None, "the header is cut short");
+        assert_eq!(ipv6_addresses(packet.as_slice(), at), None);
+    }
+    let mut header = ipv6(0, 59);
+    header[8..40].copy_from_slice(&[[7; 16], [9; 16]].concat());
+    let packet = frame(&[IP6, &header]);
+    assert_eq!(ipv6_addresses(packet.as_slice(), 14), Some(([7; 16], [9; 16])));
+    assert_eq!(ipv6_addresses(&packet[..packet.len() - 1], 14), None);
+    assert_eq!(ipv4_addresses(packet.as_slice(), 14), None);
+}
+
+#[test]
+fn ports_are_of_tcp_and_udp_and_first_fragments() {
+    let header = [0x04, 0xd2, 0x00, 0x35, 0, 8, 0, 0];
+    let whole = frame(&[IP, &ipv4(28, 0, 17), &header]);
+    assert_eq!(ports(whole.as_slice(), headers(&whole)), Some((1234, 53)));
+    let later = frame(&[IP, &ipv4(28, 1, 17), &header]);
+    assert_eq!(ports(later.as_slice(), headers(&later)), None);
+    let icmp = frame(&[IP, &ipv4(28, 0, 1), &header]);
+    assert_eq!(ports(icmp.as_slice(), headers(&icmp)), None);
+    let short = frame(&[IP, &ipv4(23, 0, 17), &header]);
+    assert_eq!(ports(short.as_slice(), headers(&short)), None, "the packet ends before its ports do");
+    let behind = frame(&[IP6, &ipv6(16, 60), &[17, 0, 0, 0, 0, 0, 0, 0], &header]);
+    assert_eq!(ports(behind.as_slice(), headers(&behind)), Some((1234, 53)));
 }
