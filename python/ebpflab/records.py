@@ -273,6 +273,58 @@ class PacketCount:
 
 
 @dataclass(frozen=True, slots=True)
+class RuleCount:
+    """What a rule did with packets from a range of addresses, of which it had the longest prefix.
+
+    `action` is `block` or `allow`. `active` says whether it is in force; it is not where it was replaced. `bytes` are
+    those of whole frames.
+    """
+
+    cidr: str
+    action: str
+    active: bool
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Firewall:
+    """What rules did with packets since the start.
+
+    `active` is how many rules are in force. `dropped` and `passed` are all packets; `unmatched` are those of `passed`
+    that no rule is about. `rules` has the busiest first: of more than 1,000 those that met a packet, and of those that
+    were replaced as well.
+    """
+
+    active: int
+    dropped: PacketCount
+    passed: PacketCount
+    unmatched: PacketCount
+    rules: tuple[RuleCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SourceCount:
+    """Packets from an address; `bytes` are those of whole frames."""
+
+    address: str
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where packets came from since the start: the busiest sources, and how many were counted at all.
+
+    `untracked` are packets of sources that there was no room to count.
+    """
+
+    top: tuple[SourceCount, ...]
+    tracked: int
+    untracked: PacketCount
+
+
+@dataclass(frozen=True, slots=True)
 class PidCount:
     """How often a process opened files: `count` since the start, `rate` per second since the last reading.
 
@@ -287,20 +339,32 @@ class PidCount:
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[Counts]):
-    """Counts since the start, and when they were read: nanoseconds since the epoch."""
+    """Counts since the start, and when they were read: nanoseconds since the epoch.
+
+    `firewall`, `sources` and `capture` (what became of packets for a file) are those of `xdp`, if it
+    was asked for them.
+    """
 
     time: int
     counts: Counts
+    firewall: Firewall | None = None
+    sources: Sources | None = None
+    capture: Ledger | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Summary(Generic[Counts]):
     """A whole run: its ledger, how long it took in seconds, and the final counts of a tool that counts.
 
-    `ledgers` has the ledger of each kind of events, for a tool that has several; `ledger` is their sum.
+    `ledgers` has the ledger of each kind of events, for a tool that has several; `ledger` is their sum. `firewall`,
+    `sources` and `capture` (what became of packets for a file: `shown` are those in it) are those of `xdp`, if it was
+    asked for them.
     """
 
     ledger: Ledger
     duration_s: float
     counts: Counts
     ledgers: Ledgers | None = None
+    firewall: Firewall | None = None
+    sources: Sources | None = None
+    capture: Ledger | None = None

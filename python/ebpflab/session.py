@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 from ebpflab import _ebpflab
 from ebpflab.errors import AttachError, ClosedError
-from ebpflab.records import Attached, Counts, Hook, Ledger, Ledgers, Mode, Reading, Summary
+from ebpflab.records import (
+    Attached,
+    Counts,
+    Firewall,
+    Hook,
+    Ledger,
+    Ledgers,
+    Mode,
+    PacketCount,
+    Reading,
+    RuleCount,
+    SourceCount,
+    Sources,
+    Summary,
+)
 
 if TYPE_CHECKING:
     import asyncio
@@ -29,6 +43,36 @@ def _check_positive(**arguments: float | None) -> None:
     for name, value in arguments.items():
         if value is not None and not 0 < value < float("inf"):
             raise ValueError(f"{name} must be more than 0 and finite, not {value}")
+
+
+class More(TypedDict):
+    """What a reading of `xdp` has beside its counts."""
+
+    firewall: Firewall | None
+    sources: Sources | None
+    capture: Ledger | None
+
+
+def more(raw: dict[str, Any]) -> More:
+    """Make typed records of the native ones."""
+    rules, sources, capture = raw["firewall"], raw["sources"], raw["capture"]
+    return More(
+        firewall=rules
+        and Firewall(
+            active=rules["active"],
+            dropped=PacketCount(*rules["dropped"]),
+            passed=PacketCount(*rules["passed"]),
+            unmatched=PacketCount(*rules["unmatched"]),
+            rules=tuple(RuleCount(*rule) for rule in rules["rules"]),
+        ),
+        sources=sources
+        and Sources(
+            top=tuple(SourceCount(*source) for source in sources["top"]),
+            tracked=sources["tracked"],
+            untracked=PacketCount(*sources["untracked"]),
+        ),
+        capture=capture and Ledger(**capture),
+    )
 
 
 class Session:
@@ -83,6 +127,11 @@ class Session:
         return self._native.stopped
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """What whoever runs it should be told: sentences, mostly none. None at all once it is closed."""
+        return tuple(self._native.warnings())
+
+    @property
     def ledger(self) -> Ledger:
         """What became of everything seen. While it runs, terms are read one after the other; exact once stopped."""
         return Ledger(**self._native.ledger())
@@ -93,7 +142,8 @@ class Session:
         ledgers = raw["ledgers"] and Ledgers(
             **{kind: ledger and Ledger(**ledger) for kind, ledger in raw["ledgers"].items()}
         )
-        return Summary(Ledger(**raw["ledger"]), raw["duration_s"], self._counts(raw["counts"]), ledgers)
+        counts = self._counts(raw["counts"])
+        return Summary(Ledger(**raw["ledger"]), raw["duration_s"], counts, ledgers, **more(raw["more"]))
 
     def _counts(self, raw: Any) -> Any:  # noqa: ANN401  each tool that counts knows its own
         """Make typed counts of the native ones; tools that have events have None."""
@@ -118,7 +168,11 @@ class CountSession(Session, Generic[Counts]):
             ClosedError: The session was stopped.
 
         """
-        return self._counts(self._native.read()[1])
+        return self._reading().counts
+
+    def _reading(self) -> Reading[Counts]:
+        read_at, counts, beside = self._native.read()
+        return Reading(read_at, self._counts(counts), **more(beside))
 
     def readings(self, interval: float = 1.0, duration: float | None = None) -> Iterator[Reading[Counts]]:
         """Yield a reading every `interval` seconds, until `duration` seconds are over or the session is stopped.
@@ -129,10 +183,10 @@ class CountSession(Session, Generic[Counts]):
         """
         for _ in self._ticks(interval, duration):
             try:
-                read_at, counts = self._native.read()
+                reading = self._reading()
             except ClosedError:
                 return
-            yield Reading(read_at, self._counts(counts))
+            yield reading
 
     def json_lines(self, interval: float = 1.0, duration: float | None = None) -> Iterator[bytes]:
         """Yield the run as JSON lines (docs/json.md): `attached`, the readings, and `summary`, which ends the session.

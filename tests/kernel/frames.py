@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from ipaddress import ip_address
 from typing import NamedTuple
 
 
@@ -41,22 +42,31 @@ def ipv4(
     version: int = 4,
     words: int | None = None,
     total: int | None = None,
+    source: str = "10.0.0.1",
 ) -> bytes:
     """An IPv4 packet; `words` and `total` are the lengths that it states, if not the right ones."""
     payload = HEADERS[protocol] if payload is None else payload
     words = 5 + len(options) // 4 if words is None else words
     total = 20 + len(options) + len(payload) if total is None else total
-    header = struct.pack(
-        "!BBHHHBBH4s4s", version << 4 | words, 0, total, 1, offset, 64, protocol, 0, b"\x0a\0\0\1", b"\x0a\0\0\2"
-    )
+    addresses = ip_address(source).packed + b"\x0a\0\0\2"
+    header = struct.pack("!BBHHHBBH8s", version << 4 | words, 0, total, 1, offset, 64, protocol, 0, addresses)
     return header + options + payload
 
 
-def ipv6(next_header: int, payload: bytes | None = None, *, version: int = 6, length: int | None = None) -> bytes:
+def ipv6(
+    next_header: int,
+    payload: bytes | None = None,
+    *,
+    version: int = 6,
+    length: int | None = None,
+    source: str = "::",
+) -> bytes:
     """An IPv6 packet; `length` is the one it states, if not the right one."""
     payload = HEADERS[next_header] if payload is None else payload
     length = len(payload) if length is None else length
-    return struct.pack("!IHBB", version << 28, length, next_header, 64) + bytes(32) + payload
+    return (
+        struct.pack("!IHBB", version << 28, length, next_header, 64) + ip_address(source).packed + bytes(16) + payload
+    )
 
 
 def extension(next_header: int, units: int = 0) -> bytes:
@@ -71,6 +81,14 @@ def fragment(next_header: int, offset: int, rest: bytes) -> bytes:
 
 AUTHENTICATION = struct.pack("!BB", UDP, 4) + bytes(22)
 EXTENDED = extension(ROUTING) + extension(DESTINATION, 2) + extension(FRAGMENT, 1) + fragment(TCP, 0, TCP_HEADER)
+
+
+def udp_from(source: str) -> bytes:
+    """A whole frame with a UDP packet from an address."""
+    if ip_address(source).version == 4:
+        return ethernet(IPV4, ipv4(UDP, source=source))
+    return ethernet(IPV6, ipv6(UDP, source=source))
+
 
 FRAMES = [
     Frame("tcp over IPv4", "tcp", ethernet(IPV4, ipv4(TCP))),

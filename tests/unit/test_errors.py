@@ -68,11 +68,11 @@ def test_errors_form_one_tree(error: EbpflabError, attributes: dict[str, object]
 
 def test_native_errors_are_these_classes() -> None:
     with pytest.raises(AttachError, match="there is none of that name") as caught:
-        _ebpflab.attach_xdp("no-such-iface", "auto")
+        _ebpflab.attach_xdp("no-such-iface", "auto", None, None, None, None)
     assert caught.value.target == "interface no-such-iface"
     assert str(caught.value) == f"cannot attach to {caught.value.target}: {caught.value.reason}"
 
 
 def test_bad_arguments_are_value_errors() -> None:
     with pytest.raises(ValueError, match="no XDP mode turbo; it is one of auto, skb, drv, hw"):
-        _ebpflab.attach_xdp("lo", "turbo")
+        _ebpflab.attach_xdp("lo", "turbo", None, None, None, None)

@@ -11,11 +11,15 @@ from ebpflab.records import (
     Container,
     ExecEvent,
     ExitEvent,
+    Firewall,
     Ledger,
     OpenEvent,
     PacketCount,
     PidCount,
     Reading,
+    RuleCount,
+    SourceCount,
+    Sources,
     Summary,
 )
 from ebpflab.views import activity, count, live, xdp
@@ -88,6 +92,31 @@ def test_rates_of_packets_are_those_since_the_reading_before() -> None:
 def test_rates_of_a_whole_run_are_over_all_of_it() -> None:
     text = xdp.totals(Summary(NO_LEDGER, 2.5, packets(5, 60)))
     assert text.splitlines()[1].split() == ["tcp", "5", "300", "2", "120"]
+
+
+def test_rules_and_sources_come_after_the_protocols() -> None:
+    rules = (RuleCount("10.0.0.0/8", "block", True, 7, 294), RuleCount("::1/128", "allow", False, 1, 62))
+    firewall = Firewall(1, PacketCount(7, 294), PacketCount(2, 104), PacketCount(1, 42), rules)
+    sources = Sources((SourceCount("10.0.0.1", 7, 294),), 3, PacketCount(5, 210))
+    (text,) = xdp.frames([Reading(SECOND, packets(5, 60), firewall, sources)])
+    assert text.splitlines()[3:] == [
+        "",
+        "RULE           PACKETS              BYTES  SOURCE",
+        "block                7                294  10.0.0.0/8",
+        "allow                1                 62  ::1/128 (gone)",
+        "dropped 7 packets (294 bytes), passed 2 packets (104 bytes), of these 1 packets (42 bytes) by no rule",
+        "",
+        "               PACKETS              BYTES  BUSIEST",
+        "                     7                294  10.0.0.1",
+        "3 sources; 5 packets of others, which there was no room for",
+    ]
+
+
+def test_rules_that_do_not_fit_are_counted() -> None:
+    rules = tuple(RuleCount(f"10.0.0.{number}/32", "block", True, 0, 0) for number in range(xdp.ROWS + 5))
+    nothing = PacketCount(0, 0)
+    (text,) = xdp.frames([Reading(SECOND, packets(5, 60), Firewall(len(rules), nothing, nothing, nothing, rules))])
+    assert text.splitlines()[-2] == "5 more rules"
 
 
 def test_the_table_of_processes() -> None:

@@ -13,6 +13,7 @@ pub mod ledger;
 pub mod open;
 pub mod packet;
 pub mod syscall;
+pub mod xdp;
 
 /// `Pod` for layouts without padding, where the loader reads them out of maps.
 macro_rules! pod {

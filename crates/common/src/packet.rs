@@ -191,9 +191,10 @@ pub fn ipv4_addresses<P: Packet + ?Sized>(packet: &P, network: usize) -> Option<
 /// Source and destination of an IPv6 packet, in the same way.
 #[inline(always)]
 pub fn ipv6_addresses<P: Packet + ?Sized>(packet: &P, network: usize) -> Option<([u8; 16], [u8; 16])> {
-    let [version] = packet.read(network)?;
-    let (source, destination) = (packet.read(network + 8)?, packet.read(network + 24)?);
-    if version >> 4 == 6 { Some((source, destination)) } else { None }
+    // As a whole: of a single byte at an unknown offset the verifier would not see that it is there.
+    let header: [u8; IPV6_HLEN] = packet.read(network)?;
+    let [source, destination] = [8, 24].map(|at| header.get(at..)?.first_chunk().copied());
+    if header[0] >> 4 == 6 { Some((source?, destination?)) } else { None }
 }
 
 /// Source and destination port of TCP and UDP; `None` for other protocols, later fragments and what is cut short.

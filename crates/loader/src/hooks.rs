@@ -218,7 +218,7 @@ fn check_lacking(way: &Way) -> Result<()> {
 fn try_way(object: &mut Object, way: &Way) -> Result<()> {
     check_lacking(way)?;
     way.programs.iter().try_for_each(|(program, target)| object.attach(program, target))?;
-    way.tails.iter().try_for_each(|(map, program, target)| object.put(map, program, target))
+    way.tails.iter().try_for_each(|(map, program, target)| object.put(map, 0, program, target))
 }
 
 fn hooked(way: &Way, asked: Option<Kind>, passed_over: &[String]) -> Hooked {

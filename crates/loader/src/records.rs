@@ -1,6 +1,6 @@
 //! The records that tools give out: lines of `--json`, and what the Python classes are made from.
 
-use ebpflab_common::{event::Kind, ledger};
+use ebpflab_common::{event::Kind, ledger, packet::Traffic};
 
 use crate::{
     names::{ErrorName, FlagNames, Words},
@@ -82,6 +82,12 @@ record! {
         pub counts: Optional<Counts>,
         /// Tools with several kinds of events only (the dashboard, `exec --exits`): the ledger of each kind; `ledger` is their sum.
         pub ledgers: Optional<Ledgers>,
+        /// `xdp` with rules only: what they did.
+        pub firewall: Optional<Firewall>,
+        /// `xdp --top` only: where packets came from.
+        pub sources: Optional<Sources>,
+        /// `xdp --pcap` only: what became of the packets for the file; `shown` are those that are in it.
+        pub capture: Optional<Ledger>,
     }
 
     /// The ledgers of a tool with several kinds of events.
@@ -256,6 +262,60 @@ record! {
         pub iface: String,
         /// By protocol.
         pub counts: PacketCounts,
+        /// With rules only: what they did.
+        pub firewall: Optional<Firewall>,
+        /// With `--top` only: where packets came from.
+        pub sources: Optional<Sources>,
+        /// With `--pcap` only: what became of the packets for the file; `shown` are those that are in it.
+        pub capture: Optional<Ledger>,
+    }
+
+    /// What rules did with packets since the start. `dropped` and `passed` are all packets together, but for packets that were on their way when it was read.
+    pub struct Firewall {
+        /// How many rules are in force.
+        pub active: u64,
+        /// Packets that rules blocked.
+        pub dropped: PacketCount,
+        /// All others.
+        pub passed: PacketCount,
+        /// Those of them that no rule is about.
+        pub unmatched: PacketCount,
+        /// What each rule did, the busiest first. Of more than 1,000 rules those that met a packet; of rules that were replaced as well.
+        pub rules: Vec<RuleCount>,
+    }
+
+    /// What a rule did with packets since the start.
+    pub struct RuleCount {
+        /// The range of source addresses.
+        pub cidr: String,
+        /// `block` or `allow`.
+        pub action: &'static str,
+        /// Whether it is in force; it is not where it was replaced.
+        pub active: bool,
+        /// Frames that it was the longest prefix for.
+        pub packets: u64,
+        /// Their bytes, link headers included.
+        pub bytes: u64,
+    }
+
+    /// Where packets came from since the start.
+    pub struct Sources {
+        /// The sources with the most packets.
+        pub top: Vec<SourceCount>,
+        /// How many sources were counted.
+        pub tracked: u64,
+        /// Packets of sources that there was no room to count.
+        pub untracked: PacketCount,
+    }
+
+    /// Packets from an address.
+    pub struct SourceCount {
+        /// The address.
+        pub address: String,
+        /// Frames.
+        pub packets: u64,
+        /// Their bytes, link headers included.
+        pub bytes: u64,
     }
 
     /// Packets of each protocol.
@@ -484,6 +544,10 @@ pub const SCHEMAS: &[&Schema] = &[
     &Ledger::SCHEMA,
     &PacketCounts::SCHEMA,
     &PacketCount::SCHEMA,
+    &Firewall::SCHEMA,
+    &RuleCount::SCHEMA,
+    &Sources::SCHEMA,
+    &SourceCount::SCHEMA,
     &PidCount::SCHEMA,
 ];
 
@@ -526,6 +590,23 @@ impl Ledger {
             shown: self.shown + other.shown,
         }
     }
+}
+
+impl From<Traffic> for PacketCount {
+    fn from(Traffic { packets, bytes }: Traffic) -> Self {
+        Self { packets, bytes }
+    }
+}
+
+/// What a reading may have beside its counts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct More {
+    /// What rules did.
+    pub firewall: Optional<Firewall>,
+    /// Where packets came from.
+    pub sources: Optional<Sources>,
+    /// What became of packets for a file.
+    pub capture: Optional<Ledger>,
 }
 
 /// One event of a tool that has events. What it is made of stays where it is: in its record ([`crate::events`]).
@@ -572,7 +653,7 @@ impl Event<'_> {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {
     /// Of `xdp`.
-    Packets(PacketReading),
+    Packets(Box<PacketReading>),
     /// Of `count`.
     Pids(PidReading),
 }
@@ -583,6 +664,18 @@ impl Reading {
         match self {
             Self::Packets(reading) => reading.to_json_line(),
             Self::Pids(reading) => reading.to_json_line(),
+        }
+    }
+
+    /// Takes out what stands beside the counts.
+    pub fn take_more(&mut self) -> More {
+        match self {
+            Self::Packets(reading) => More {
+                firewall: std::mem::take(&mut reading.firewall),
+                sources: std::mem::take(&mut reading.sources),
+                capture: std::mem::take(&mut reading.capture),
+            },
+            Self::Pids(_) => More::default(),
         }
     }
 

@@ -156,8 +156,14 @@ impl<T: Value> Value for &T {
 }
 
 /// A field that only some tools have: left out where it is `None`.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Optional<T>(pub Option<T>);
+
+impl<T> Default for Optional<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
 
 impl<T: Value> Value for Optional<T> {
     const TYPE: Type = Type::Optional(&T::TYPE);

@@ -26,7 +26,8 @@ use crate::{
     error::{Error, Result},
     events::{Backlog, OwnedRaw, Raw},
     pace::Pace,
-    records::{Attached, Counts, Ledger, Ledgers, Reading, Summary},
+    records::{Attached, Counts, Ledger, Ledgers, More, Reading, Summary},
+    rules::Rules,
     schema::Optional,
     tools::{boot_time, clock_offset, now},
 };
@@ -35,12 +36,25 @@ use crate::{
 const BATCH: usize = 1_024;
 
 /// What is special about a tool that counts.
-pub(crate) trait Counter: Send {
+pub trait Counter: Send {
     /// Reads the counts.
     ///
     /// # Errors
     /// What reading the maps gives.
     fn read(&mut self, object: &Object) -> Result<Reading>;
+
+    /// Puts other rules in force.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] for a tool that has none, and for rules that there is no room for.
+    fn replace(&mut self, _object: &mut Object, _rules: Rules) -> Result<()> {
+        Err(Error::InvalidArgument("this session has no rules that could be replaced".to_owned()))
+    }
+
+    /// What whoever runs it should be told.
+    fn warnings(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Whether what it is attached to is still there, and it is still attached.
     ///
@@ -225,6 +239,37 @@ impl Session {
             Running { tool: Tool::Source(..), .. } => {
                 Err(Error::InvalidArgument("this tool has events, not counts".to_owned()))
             }
+        }
+    }
+
+    /// Puts other rules in force, of a tool that has rules: every packet meets the old ones or the new ones.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::InvalidArgument`] where it has none, or no room for so many. The old ones stay.
+    pub fn replace(&self, rules: Rules) -> Result<()> {
+        if !self.is_ours() {
+            return Err(Error::Closed);
+        }
+        let mut state = self.lock();
+        if state.summary.is_some() {
+            return Err(Error::Closed);
+        }
+        match state.running.as_mut().ok_or(Error::Closed)? {
+            Running { object, tool: Tool::Counter(counter) } => counter.replace(object, rules),
+            Running { tool: Tool::Source(..), .. } => {
+                Err(Error::InvalidArgument("this tool has events, not rules".to_owned()))
+            }
+        }
+    }
+
+    /// What whoever runs it should be told, as long as it is not closed.
+    pub fn warnings(&self) -> Vec<String> {
+        if !self.is_ours() {
+            return Vec::new();
+        }
+        match &self.lock().running {
+            Some(Running { tool: Tool::Counter(counter), .. }) => counter.warnings(),
+            _ => Vec::new(),
         }
     }
 
@@ -442,14 +487,17 @@ impl State {
     fn account(&mut self, duration_s: f64) -> Result<Summary> {
         let Running { object, tool } = self.running.as_mut().ok_or(Error::Closed)?;
         let slots = object.per_cpu_array::<ledger::Ledger>("LEDGER")?;
-        // The map of a tree's processes is part of every filter; where none is asked for nothing is added to it.
-        let lost = object.value::<u64>("TREE_LOST")?.filter(|lost| *lost > 0);
+        // No object has both. The map of a tree's processes is part of every filter; where none is asked for nothing is
+        // added to it.
+        let lost = object.value::<u64>("TREE_LOST")?.or(object.value::<u64>("STAGE_LOST")?).filter(|lost| *lost > 0);
         let missed = object.missed().map_or(lost, |missed| Some(missed + lost.unwrap_or(0)));
         let mut counts = None;
+        let mut more = More::default();
         let mut pending = [0; KINDS];
         match tool {
             Tool::Counter(counter) => {
-                let reading = counter.read(object)?;
+                let mut reading = counter.read(object)?;
+                more = reading.take_more();
                 // Counts are given out as they stand.
                 self.received[0] = reading.sum();
                 self.shown[0] = reading.sum();
@@ -472,7 +520,16 @@ impl State {
         let kinds = if let Tool::Source(source, _) = tool { source.kinds() } else { &[] };
         let open = Optional(kinds.contains(&Kind::Open).then_some(open));
         let ledgers = (kinds.len() > 1).then_some(Ledgers { open, exec, exit });
-        Ok(Summary { ledger, duration_s, counts: Optional(counts), ledgers: Optional(ledgers) })
+        let More { firewall, sources, capture } = more;
+        Ok(Summary {
+            ledger,
+            duration_s,
+            counts: Optional(counts),
+            ledgers: Optional(ledgers),
+            firewall,
+            sources,
+            capture,
+        })
     }
 }
 
@@ -493,7 +550,7 @@ fn forks() -> u32 {
 
 /// Returns when every program that was running has ended. Programs run inside RCU read-side sections, and the
 /// global membarrier waits for all of them (kernel/sched/membarrier.c).
-fn wait_for_programs() {
+pub(crate) fn wait_for_programs() {
     // SAFETY: no memory is passed.
     let done = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL, 0, 0) };
     if done != 0 {

@@ -5,12 +5,13 @@
 mod packets;
 
 use ebpflab::{
-    bpf::{Object, Opener, Target},
+    bpf::{Object, Opener, Target, XdpMode},
     objects,
 };
 use ebpflab_common::{
     ledger::Ledger,
     packet::{Protocol, Traffic, classify},
+    xdp::Stage,
 };
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
@@ -27,6 +28,9 @@ fn counts(object: &Object) -> Vec<(u64, u64)> {
 
 fn open() -> Object {
     let mut object = Opener::new(objects::XDP).open().expect("root, and a kernel with XDP");
+    for (stage, program) in [(Stage::Network, "xdp_network"), (Stage::Transport, "xdp_transport")] {
+        object.put("STAGES", stage as u32, program, &Target::Xdp(0, XdpMode::Default)).expect("it loads");
+    }
     object.set_word("ENABLED", 1).expect("writable");
     object
 }
@@ -35,7 +39,8 @@ fn is_counted_as(object: &mut Object, frame: &[u8], expected: Protocol) {
     let mut wanted = counts(object);
     wanted[expected as usize].0 += 1;
     wanted[expected as usize].1 += frame.len() as u64;
-    assert_eq!(object.test_xdp(PROGRAM, frame).expect("runs"), XDP_PASS);
+    let run = object.test_run(PROGRAM, frame, 1).expect("runs");
+    assert_eq!((run.value, run.packet.as_slice()), (XDP_PASS, frame));
     assert_eq!(counts(object), wanted, "{frame:02x?} is {expected:?}");
 }
 
@@ -81,11 +86,31 @@ fn the_kernel_and_user_space_agree_on_damaged_and_cut_packets() {
 fn a_program_that_is_not_enabled_counts_nothing() {
     let mut object = open();
     object.set_word("ENABLED", 0).expect("writable");
-    assert_eq!(object.test_xdp(PROGRAM, &[0; 64]).expect("runs"), XDP_PASS);
+    assert_eq!(object.test_run(PROGRAM, &[0; 64], 1).expect("runs").value, XDP_PASS);
     assert_eq!(counts(&object), [(0, 0); 5]);
     assert!(
         object.per_cpu_array::<Ledger>("LEDGER").expect("readable").concat().iter().all(|l| *l == Ledger::default())
     );
+}
+
+/// A packet whose next program is missing is counted as far as it is known, and that it was missing is counted too.
+#[test]
+#[ignore = "needs root"]
+fn a_missing_stage_is_counted() {
+    let known = packets::known().prop_filter("a transport", |known| known.protocol == Protocol::Tcp);
+    let frame = known.new_tree(&mut TestRunner::default()).expect("a packet").current().frame;
+    for stage in [Stage::Transport, Stage::Network] {
+        let mut object = open();
+        is_counted_as(&mut object, &frame, Protocol::Tcp);
+        object.take_out("STAGES", stage as u32).expect("it is there");
+        for lost in 1..=3 {
+            is_counted_as(&mut object, &frame, Protocol::Other);
+            assert_eq!(object.value::<u64>("STAGE_LOST").expect("readable"), Some(lost));
+        }
+        let cpus = object.per_cpu_array::<Ledger>("LEDGER").expect("readable").concat();
+        let sum = |term: fn(&Ledger) -> u64| cpus.iter().map(term).sum::<u64>();
+        assert_eq!((sum(|l| l.seen), sum(|l| l.submitted)), (4, 4));
+    }
 }
 
 /// A tree that has room for one process, this one: without telling the loader it has no more.

@@ -7,8 +7,11 @@ use std::{
 };
 
 use ebpflab::{
-    records::{Attached, Feature, Holder, Ledger, Link, Map, PacketCount, Program, Reading, Summary, Verdict},
-    schema::{Schema, Text},
+    records::{
+        Attached, Feature, Firewall, Holder, Ledger, Link, Map, PacketCount, Program, Reading, RuleCount, SourceCount,
+        Sources, Summary, Verdict,
+    },
+    schema::{Optional, Schema, Text},
 };
 use pyo3::{
     exceptions::PyValueError,
@@ -100,6 +103,46 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
     }
 }
 
+/// What stands beside the counts of `xdp`; each is None where it was not asked for.
+pub(crate) fn more<'py>(
+    py: Python<'py>,
+    rules: &Optional<Firewall>,
+    top: &Optional<Sources>,
+    captured: &Optional<Ledger>,
+) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "firewall" => rules.0.as_ref().map(|rules| firewall(py, rules)).transpose()?,
+        "sources" => top.0.as_ref().map(|top| sources(py, top)).transpose()?,
+        "capture" => captured.0.as_ref().map(|captured| ledger(py, captured)).transpose()?,
+    )
+}
+
+/// Rules as tuples of the fields of `RuleCount`.
+fn firewall<'py>(py: Python<'py>, firewall: &Firewall) -> PyResult<Bound<'py, PyDict>> {
+    let pair = |count: &PacketCount| (count.packets, count.bytes);
+    let rule = |rule: &RuleCount| (rule.cidr.clone(), rule.action, rule.active, rule.packets, rule.bytes);
+    dict!(
+        py,
+        "active" => firewall.active,
+        "dropped" => pair(&firewall.dropped),
+        "passed" => pair(&firewall.passed),
+        "unmatched" => pair(&firewall.unmatched),
+        "rules" => firewall.rules.iter().map(rule).collect::<Vec<_>>(),
+    )
+}
+
+/// Sources as tuples of the fields of `SourceCount`.
+fn sources<'py>(py: Python<'py>, sources: &Sources) -> PyResult<Bound<'py, PyDict>> {
+    let row = |source: &SourceCount| (source.address.clone(), source.packets, source.bytes);
+    dict!(
+        py,
+        "top" => sources.top.iter().map(row).collect::<Vec<_>>(),
+        "tracked" => sources.tracked,
+        "untracked" => (sources.untracked.packets, sources.untracked.bytes),
+    )
+}
+
 /// Becomes a str as `os.fsdecode` makes it: any bytes come back as they were.
 fn text<'a>(text: &'a Text<'_>) -> &'a OsStr {
     OsStr::from_bytes(&text.0)
@@ -116,6 +159,7 @@ pub(crate) fn summary<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound
         "duration_s" => summary.duration_s,
         "counts" => summary.counts.0.as_ref().map(|totals| counts(py, &totals.0)).transpose()?,
         "ledgers" => ledgers.transpose()?,
+        "more" => more(py, &summary.firewall, &summary.sources, &summary.capture)?,
     )
 }
 

@@ -11,7 +11,7 @@ use std::{
     ffi::OsString,
     path::PathBuf,
     sync::{
-        Mutex, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
     time::{Duration, Instant},
@@ -24,11 +24,13 @@ use ebpflab::{
     hooks::Kind,
     inspect,
     records::{self, SCHEMAS},
+    rules::{self, Lists, Rules},
     schema::Record,
     session,
     tools::{EventOptions, Only, count, dashboard, exec, open, xdp},
 };
 use pyo3::{
+    exceptions::PyValueError,
     prelude::*,
     types::{PyBytes, PyDict, PyList},
 };
@@ -69,9 +71,19 @@ impl Session {
         self.wait_until(py, convert::deadline(timeout)?)
     }
 
-    fn read<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyAny>)> {
-        let reading = py.detach(|| self.0.read()).map_err(to_python)?;
-        Ok((reading.time(), convert::counts(py, &reading)?))
+    fn read<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyAny>, Bound<'py, PyDict>)> {
+        let mut reading = py.detach(|| self.0.read()).map_err(to_python)?;
+        let more = reading.take_more();
+        let more = convert::more(py, &more.firewall, &more.sources, &more.capture)?;
+        Ok((reading.time(), convert::counts(py, &reading)?, more))
+    }
+
+    fn replace_rules(&self, py: Python<'_>, lists: RuleLists) -> PyResult<()> {
+        py.detach(|| self.0.replace(Rules::read(&lists.into())?)).map_err(to_python)
+    }
+
+    fn warnings(&self, py: Python<'_>) -> Vec<String> {
+        py.detach(|| self.0.warnings())
     }
 
     fn read_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
@@ -189,9 +201,125 @@ impl Events {
     }
 }
 
+/// Rules, from a dict with all its fields.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct RuleLists {
+    block: Vec<String>,
+    block_file: Option<PathBuf>,
+    allow: Vec<String>,
+}
+
+impl From<RuleLists> for Lists {
+    fn from(RuleLists { block, block_file, allow }: RuleLists) -> Self {
+        Self { block, block_file, allow }
+    }
+}
+
+/// A packet file, from a dict with all its fields.
+#[derive(FromPyObject)]
+#[pyo3(from_item_all)]
+struct Capture {
+    path: PathBuf,
+    every: Option<u32>,
+    snap_len: Option<u32>,
+}
+
+impl From<Capture> for xdp::CaptureOptions {
+    fn from(Capture { path, every, snap_len }: Capture) -> Self {
+        Self { path, every, snap_len }
+    }
+}
+
 #[pyfunction]
-fn attach_xdp(py: Python<'_>, iface: OsString, mode: &str) -> PyResult<Session> {
-    py.detach(|| xdp::attach(&iface, mode)).map(Session).map_err(to_python)
+fn attach_xdp(
+    py: Python<'_>,
+    iface: OsString,
+    mode: &str,
+    rules: Option<RuleLists>,
+    max_rules: Option<u32>,
+    top: Option<u32>,
+    capture: Option<Capture>,
+) -> PyResult<Session> {
+    let options = xdp::Options { rules: rules.map(Into::into), max_rules, top, capture: capture.map(Into::into) };
+    py.detach(|| xdp::attach(&iface, mode, &options)).map(Session).map_err(to_python)
+}
+
+/// A range of addresses as rules write it; a ValueError says what is wrong with the text.
+#[pyfunction]
+fn check_cidr(text: &str) -> PyResult<String> {
+    rules::parse(text).map(|cidr| cidr.to_string()).map_err(PyValueError::new_err)
+}
+
+/// A program that is run on packets, attached to nothing: ours with rules, or one of any object.
+#[pyclass(frozen, module = "ebpflab._ebpflab")]
+struct PacketProgram {
+    name: String,
+    state: Mutex<(bpf::Object, Option<Box<dyn session::Counter>>)>,
+}
+
+#[pymethods]
+impl PacketProgram {
+    /// That of `ebpflab xdp`.
+    #[staticmethod]
+    fn xdp(py: Python<'_>, rules: Option<RuleLists>, max_rules: Option<u32>, top: Option<u32>) -> PyResult<Self> {
+        let options = xdp::Options { rules: rules.map(Into::into), max_rules, top, capture: None };
+        let (object, counter) = py.detach(|| xdp::open_for_test(&options)).map_err(to_python)?;
+        Ok(Self { name: xdp::PROGRAM.to_owned(), state: Mutex::new((object, Some(counter))) })
+    }
+
+    /// One of an object, for `xdp` or `tc`; its only one unless it is named.
+    #[staticmethod]
+    fn open(py: Python<'_>, elf: &[u8], kind: &str, name: Option<String>) -> PyResult<Self> {
+        let kind = match kind {
+            "xdp" => bpf::PacketProgram::Xdp,
+            "tc" => bpf::PacketProgram::Classifier,
+            other => return Err(PyValueError::new_err(format!("there are programs for xdp and tc, not for {other}"))),
+        };
+        let (object, name) = py.detach(|| bpf::open_packet_program(elf, kind, name)).map_err(to_python)?;
+        Ok(Self { name, state: Mutex::new((object, None)) })
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What it returned, the packet as it left it, nanoseconds for a run.
+    fn run<'py>(&self, py: Python<'py>, packet: &[u8], repeat: u32) -> PyResult<(u32, Bound<'py, PyBytes>, u64)> {
+        let run = || self.lock().0.test_run(&self.name, packet, repeat);
+        let run = py.detach(run).map_err(to_python)?;
+        Ok((run.value, PyBytes::new(py, &run.packet), run.duration.as_nanos() as u64))
+    }
+
+    /// What ours counted, as a session's `read` gives it.
+    fn read<'py>(&self, py: Python<'py>) -> PyResult<(u64, Bound<'py, PyAny>, Bound<'py, PyDict>)> {
+        let mut reading = py.detach(|| {
+            let (object, counter) = &mut *self.lock();
+            counter.as_mut().ok_or(Error::Closed)?.read(object)
+        });
+        let reading = reading.as_mut().map_err(|_| PyValueError::new_err("only ebpflab's own program counts"))?;
+        let more = reading.take_more();
+        let more = convert::more(py, &more.firewall, &more.sources, &more.capture)?;
+        Ok((reading.time(), convert::counts(py, reading)?, more))
+    }
+
+    /// Puts other rules in force.
+    fn replace_rules(&self, py: Python<'_>, lists: RuleLists) -> PyResult<()> {
+        let replace = || {
+            let rules = Rules::read(&lists.into())?;
+            let (object, counter) = &mut *self.lock();
+            counter.as_mut().ok_or(Error::Closed)?.replace(object, rules)
+        };
+        py.detach(replace).map_err(to_python)
+    }
+}
+
+impl PacketProgram {
+    /// A panic elsewhere leaves nothing half done: each step stands alone.
+    fn lock(&self) -> MutexGuard<'_, (bpf::Object, Option<Box<dyn session::Counter>>)> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// The filter, from a dict with all its fields.
@@ -378,9 +506,9 @@ fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 mod _ebpflab {
     #[pymodule_export]
     use super::{
-        Events, Session, Stats, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp, features,
-        features_json, links, links_json, maps, maps_json, programs, programs_json, schemas, verdict, verdict_json,
-        verify,
+        Events, PacketProgram, Session, Stats, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp,
+        check_cidr, features, features_json, links, links_json, maps, maps_json, programs, programs_json, schemas,
+        verdict, verdict_json, verify,
     };
     #[pymodule_export]
     use super::{

@@ -64,8 +64,15 @@ class Options:
     fail_on_loss: bool
 
 
-def run(attach: Callable[[], Running], output: Output[Running], options: Options) -> None:
+def run(
+    attach: Callable[[], Running],
+    output: Output[Running],
+    options: Options,
+    hangup: Callable[[Running], None] | None = None,
+) -> None:
     """Attach, write what the session gives until its end, and leave with a status.
+
+    SIGHUP ends it too, unless there is something else to do then: `hangup`.
 
     Raises:
         typer.Exit: Always.
@@ -77,7 +84,7 @@ def run(attach: Callable[[], Running], output: Output[Running], options: Options
         raise typer.Exit(explain(error, verbose=options.verbose)) from None
     try:
         with session:
-            status = _follow(session, output, options)
+            status = _follow(session, output, options, hangup)
     except (EbpflabError, OSError) as error:
         # Its end was not what it should be: counts that could not be read.
         status = explain(error, verbose=options.verbose)
@@ -128,24 +135,36 @@ def recording(path: Path, duration: float | None, limit: int | None, *, overwrit
     return Output(lines=lines, show=show, totals=lambda _: None)
 
 
-def _follow(session: Running, output: Output[Running], options: Options) -> int:
+def _follow(
+    session: Running, output: Output[Running], options: Options, hangup: Callable[[Running], None] | None
+) -> int:
     # Stopping is what ends the loops below, between two lines and never inside one.
     for number in ENDING:
         # nohup(1) wants SIGHUP ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, lambda *_: session.stop())
+    warned: set[str] = set()
+    if hangup:
+
+        def again(*_: object) -> None:
+            hangup(session)
+            _warn(session, warned)
+
+        signal.signal(signal.SIGHUP, again)
     if output.announce:
         for sentence in output.announce(session):
             complain(sentence)
     elif options.verbose or not options.json:
         _announce(session, verbose=options.verbose)
+    _warn(session, warned)
     try:
         gone = _write(session, output, options)
     except StdoutError as error:
         return unwritten(error)
     except (EbpflabError, OSError) as error:
         return explain(error, verbose=options.verbose)
-    return _account(session.ledger, gone, options)
+    _warn(session, warned)
+    return _account(session.stop(), gone, options)
 
 
 def unwritten(error: StdoutError) -> int:
@@ -190,15 +209,37 @@ def _announce(session: Session, *, verbose: bool) -> None:
         complain(f"kernel {attached.kernel}; these hooks do not see: {', '.join(attached.blind_to) or 'nothing'}")
 
 
-def _account(ledger: Ledger, gone: AttachError | None, options: Options) -> int:
-    if not ledger.balanced:
-        complain(f"the ledger does not add up, which is a bug of ebpflab; please report it: {ledger}")
-    if ledger.lost:
-        complain(f"lost: {', '.join(f'{name} {count}' for name, count in ledger.lost.items())}")
+def _warn(session: Session, warned: set[str]) -> None:
+    """Say what there is to say, but nothing twice."""
+    for warning in session.warnings:
+        if warning not in warned:
+            complain(warning)
+    warned.update(session.warnings)
+
+
+def _account(summary: Summary[Any], gone: AttachError | None, options: Options) -> int:
+    for ledger in filter(None, (summary.ledger, summary.capture)):
+        if not ledger.balanced:
+            complain(f"the ledger does not add up, which is a bug of ebpflab; please report it: {ledger}")
+    lost = _lost(summary)
+    if lost:
+        complain(f"lost: {', '.join(f'{name} {count}' for name, count in lost.items())}")
     if gone:
         complain(str(gone))
         return FAILED
-    return LOSS if ledger.lost and options.fail_on_loss else 0
+    if summary.capture and summary.capture.shown < summary.capture.received:
+        return FAILED
+    return LOSS if lost and options.fail_on_loss else 0
+
+
+def _lost(summary: Summary[Any]) -> dict[str, int]:
+    """Return all that a run lost, by name."""
+    lost = dict(summary.ledger.lost)
+    if summary.capture:
+        lost |= {f"{name} (of the packet file)": count for name, count in summary.capture.lost.items()}
+    if summary.sources and summary.sources.untracked.packets:
+        lost["packets of sources that there was no room for"] = summary.sources.untracked.packets
+    return lost
 
 
 def _ledger_line(ledger: Ledger) -> str:

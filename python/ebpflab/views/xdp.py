@@ -1,16 +1,19 @@
-"""Packets by protocol."""
+"""Packets by protocol, by rule and by source."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ebpflab.records import PacketCount
+from ebpflab.records import PacketCount, RuleCount, SourceCount
 from ebpflab.views.table import Column, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ebpflab.records import Reading, Summary
+    from ebpflab.records import Firewall, Reading, Sources, Summary
+
+#: Rules that are shown, the busiest of them.
+ROWS = 20
 
 
 class _Row(NamedTuple):
@@ -27,21 +30,35 @@ _COLUMNS = (
     Column[_Row]("PACKETS/S", 12, lambda row: f"{row.packet_rate:.0f}"),
     Column[_Row]("BYTES/S", 14, lambda row: f"{row.byte_rate:.0f}"),
 )
+_RULES = (
+    Column[RuleCount]("RULE", 6, lambda rule: rule.action, right=False),
+    Column[RuleCount]("PACKETS", 14, lambda rule: str(rule.packets)),
+    Column[RuleCount]("BYTES", 17, lambda rule: str(rule.bytes)),
+    Column[RuleCount]("SOURCE", 0, lambda rule: rule.cidr if rule.active else f"{rule.cidr} (gone)", right=False),
+)
+_SOURCES = (
+    Column[SourceCount]("", 6, lambda _: "", right=False),
+    Column[SourceCount]("PACKETS", 14, lambda source: str(source.packets)),
+    Column[SourceCount]("BYTES", 17, lambda source: str(source.bytes)),
+    Column[SourceCount]("BUSIEST", 0, lambda source: source.address, right=False),
+)
 _NONE = PacketCount(0, 0)
 
 
 def frames(readings: Iterable[Reading[dict[str, PacketCount]]]) -> Iterator[str]:
-    """Yield a table for each reading, with rates since the one before; the first has none."""
+    """Yield tables for each reading, with rates since the one before; the first has none."""
     before: Reading[dict[str, PacketCount]] | None = None
     for reading in readings:
         seconds = (reading.time - before.time) / 1e9 if before else float("inf")
-        yield _table(reading.counts, before.counts if before else {}, seconds)
+        counts = _table(reading.counts, before.counts if before else {}, seconds)
+        yield "\n".join([counts, *_beside(reading.firewall, reading.sources)])
         before = reading
 
 
 def totals(summary: Summary[dict[str, PacketCount]]) -> str:
-    """Return the table of a whole run, with rates over all of it."""
-    return _table(summary.counts, {}, summary.duration_s)
+    """Return the tables of a whole run, with rates over all of it."""
+    counts = _table(summary.counts, {}, summary.duration_s)
+    return "\n".join([counts, *_beside(summary.firewall, summary.sources)])
 
 
 def _table(counts: dict[str, PacketCount], before: dict[str, PacketCount], seconds: float) -> str:
@@ -51,3 +68,21 @@ def _table(counts: dict[str, PacketCount], before: dict[str, PacketCount], secon
         packet_rate, byte_rate = (count.packets - last.packets) / seconds, (count.bytes - last.bytes) / seconds
         rows.append(_Row(protocol, count, packet_rate, byte_rate))
     return table(_COLUMNS, rows)
+
+
+def _beside(firewall: Firewall | None, sources: Sources | None) -> Iterator[str]:
+    if firewall:
+        yield ""
+        yield table(_RULES, firewall.rules[:ROWS])
+        hidden = firewall.active - sum(rule.active for rule in firewall.rules[:ROWS])
+        if hidden > 0:
+            yield f"{hidden} more rules"
+        dropped, passed, unmatched = (
+            f"{count.packets} packets ({count.bytes} bytes)"
+            for count in (firewall.dropped, firewall.passed, firewall.unmatched)
+        )
+        yield f"dropped {dropped}, passed {passed}, of these {unmatched} by no rule"
+    if sources:
+        yield ""
+        yield table(_SOURCES, sources.top)
+        yield f"{sources.tracked} sources; {sources.untracked.packets} packets of others, which there was no room for"

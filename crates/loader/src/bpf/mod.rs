@@ -8,12 +8,15 @@ use std::{
     collections::{BTreeSet, HashMap as StdHashMap},
     error, fmt, fs, io,
     os::fd::{AsFd, BorrowedFd},
+    time::Duration,
 };
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, Pod,
     maps::{
-        Array, CgroupArray, HashMap, Map, MapData, MapError, PerCpuArray, PerfEventArray, ProgramArray, RingBuf,
+        Array, CgroupArray, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues,
+        PerfEventArray, ProgramArray, RingBuf,
+        lpm_trie::Key,
         perf::{PerfEvent, PerfEventArrayBuffer},
     },
     programs::{
@@ -196,6 +199,26 @@ pub(crate) fn refused(operation: &str) -> Error {
     }
 }
 
+/// The kinds of programs that run on a packet alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PacketProgram {
+    /// For XDP.
+    Xdp,
+    /// For tc.
+    Classifier,
+}
+
+/// What a program made of a packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TestRun {
+    /// What it returned.
+    pub value: u32,
+    /// The packet as it left it.
+    pub packet: Vec<u8>,
+    /// How long one run took, on the average of all.
+    pub duration: Duration,
+}
+
 /// An object whose maps exist. Dropping it detaches and unloads everything.
 pub struct Object {
     ebpf: Ebpf,
@@ -244,17 +267,24 @@ impl Object {
         load(program, target, self.functions.as_ref()).map_err(|error| load_error(name, error))
     }
 
-    /// Loads a program and puts it into the one slot of a program array, for tail calls. Dropping the object takes it
-    /// out again.
+    /// Loads a program and puts it into a slot of a program array, for tail calls. Dropping the object takes it out
+    /// again.
     ///
     /// # Errors
     /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Object`] if there is no such map.
-    pub fn put(&mut self, map: &str, program: &str, target: &Target) -> Result<()> {
+    pub fn put(&mut self, map: &str, slot: u32, program: &str, target: &Target) -> Result<()> {
         self.load(program, target)?;
         let fd = self.ebpf.program(program).ok_or_else(|| no_program(program))?.fd();
         let fd = fd.map_err(|error| Error::Object(with_causes(&error)))?.try_clone().map_err(Error::os("dup"))?;
-        let map = self.ebpf.map_mut(map).ok_or_else(|| no_map(map))?;
-        ProgramArray::try_from(map).and_then(|mut array| array.set(0, &fd, 0)).map_err(map_error)
+        ProgramArray::try_from(self.map_mut(map)?).and_then(|mut array| array.set(slot, &fd, 0)).map_err(map_error)
+    }
+
+    /// Takes a program out of a slot of a program array.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or none in the slot.
+    pub fn take_out(&mut self, map: &str, slot: u32) -> Result<()> {
+        ProgramArray::try_from(self.map_mut(map)?).and_then(|mut array| array.clear_index(&slot)).map_err(map_error)
     }
 
     /// Forgets what only loading programs needs.
@@ -272,24 +302,48 @@ impl Object {
         sys::program_id(info.as_fd()).map_err(Error::os(format!("ask for the id of program {name}")))
     }
 
-    /// Runs an XDP program once on a packet, from its link header on; nothing is attached. The kernel wants 14 bytes
-    /// at least and a page less some headroom at most.
+    /// Runs an XDP program or a classifier (tc) on a packet, from its link header on, so many times; nothing is attached.
+    /// The kernel wants 14 bytes at least, and for XDP a page less some headroom at most.
     ///
     /// # Errors
-    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Os`].
-    pub fn test_xdp(&mut self, name: &str, packet: &[u8]) -> Result<u32> {
+    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Os`]; [`Error::Object`] for another program.
+    pub fn test_run(&mut self, name: &str, packet: &[u8], repeat: u32) -> Result<TestRun> {
+        /// What a program may put in front of a packet, and behind it.
+        const GROWTH: usize = 4_096;
         let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
-        let Program::Xdp(program) = program else { return Err(no_program(name)) };
-        match program.load() {
+        let loaded = match program {
+            Program::Xdp(program) => program.load(),
+            Program::SchedClassifier(program) => program.load(),
+            _ => return Err(no_program(name)),
+        };
+        match loaded {
             Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
             Err(error) => return Err(load_error(name, error)),
         }
-        let options = TestRunOptions { data_in: Some(packet), ..TestRunOptions::new() };
-        let run = program.test_run(options).map_err(|error| Error::Os {
+        let mut output = vec![0; packet.len() + GROWTH];
+        let options =
+            TestRunOptions { data_in: Some(packet), data_out: Some(&mut output), repeat, ..TestRunOptions::new() };
+        let run = match program {
+            Program::Xdp(program) => program.test_run(options),
+            Program::SchedClassifier(program) => program.test_run(options),
+            _ => return Err(no_program(name)),
+        };
+        let run = run.map_err(|error| Error::Os {
             operation: format!("run {name} on a packet of {} bytes", packet.len()),
             source: io::Error::other(with_causes(&error)),
         })?;
-        Ok(run.return_value)
+        output.truncate(run.data_size_out as usize);
+        Ok(TestRun { value: run.return_value, packet: output, duration: run.duration })
+    }
+
+    /// The names of its programs that [`Object::test_run`] runs: those for XDP, or the classifiers.
+    pub fn packet_programs(&self, kind: PacketProgram) -> Vec<String> {
+        let is_wanted = |program: &Program| match kind {
+            PacketProgram::Xdp => matches!(program, Program::Xdp(_)),
+            PacketProgram::Classifier => matches!(program, Program::SchedClassifier(_)),
+        };
+        let programs = self.ebpf.programs().filter(|(_, program)| is_wanted(program));
+        programs.map(|(name, _)| name.to_owned()).collect()
     }
 
     /// Detaches and unloads a program, to try another one.
@@ -377,6 +431,53 @@ impl Object {
     pub fn per_cpu_array<V: Pod>(&self, map: &str) -> Result<Vec<Vec<V>>> {
         let array = PerCpuArray::<_, V>::try_from(self.map(map)?).map_err(map_error)?;
         (0..array.len()).map(|index| Ok(array.get(&index, 0).map_err(map_error)?.to_vec())).collect()
+    }
+
+    /// Some slots of a per-CPU array: of each, the value of every possible CPU.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or it has no such slot.
+    pub fn per_cpu_slots<V: Pod>(&self, map: &str, slots: impl Iterator<Item = u32>) -> Result<Vec<Vec<V>>> {
+        let array = PerCpuArray::<_, V>::try_from(self.map(map)?).map_err(map_error)?;
+        slots.map(|slot| Ok(array.get(&slot, 0).map_err(map_error)?.to_vec())).collect()
+    }
+
+    /// Sets a slot of a per-CPU array to the same value on every CPU.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or it has no such slot.
+    pub fn set_per_cpu_slot<V: Pod>(&mut self, map: &str, slot: u32, value: V) -> Result<()> {
+        let cpus = aya::util::nr_cpus().map_err(|(path, error)| Error::os(format!("read {path}"))(error))?;
+        let values = PerCpuValues::try_from(vec![value; cpus]).map_err(Error::os("count CPUs"))?;
+        let mut array = PerCpuArray::<_, V>::try_from(self.map_mut(map)?).map_err(map_error)?;
+        array.set(slot, values, 0).map_err(map_error)
+    }
+
+    /// All entries of a per-CPU hash map: of each, the value of every possible CPU.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map.
+    pub fn per_cpu_hash_map<K: Pod, V: Pod>(&self, map: &str) -> Result<Vec<(K, Vec<V>)>> {
+        let hash = PerCpuHashMap::<_, K, V>::try_from(self.map(map)?).map_err(map_error)?;
+        hash.iter().map(|entry| entry.map(|(key, values)| (key, values.to_vec())).map_err(map_error)).collect()
+    }
+
+    /// Adds a prefix to a trie, or changes what it leads to.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or no room in it.
+    pub fn insert_prefix<K: Pod, V: Pod>(&mut self, map: &str, prefix_len: u8, bits: K, value: V) -> Result<()> {
+        let mut trie = LpmTrie::<_, K, V>::try_from(self.map_mut(map)?).map_err(map_error)?;
+        trie.insert(&Key::new(prefix_len.into(), bits), value, 0).map_err(map_error)
+    }
+
+    /// Takes a prefix out of a trie.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or the prefix is not in it.
+    pub fn remove_prefix<K: Pod, V: Pod>(&mut self, map: &str, prefix_len: u8, bits: K) -> Result<()> {
+        let mut trie = LpmTrie::<_, K, V>::try_from(self.map_mut(map)?).map_err(map_error)?;
+        trie.remove(&Key::new(prefix_len.into(), bits)).map_err(map_error)
     }
 
     /// All entries of a hash map, in batches where the kernel has them.
@@ -604,6 +705,30 @@ fn unload(program: &mut Program) -> Result<(), ProgramError> {
         Program::TracePoint(program) => program.unload(),
         Program::Xdp(program) => program.unload(),
         _ => Err(ProgramError::UnexpectedProgramType),
+    }
+}
+
+/// Opens an object for runs of one of its programs on packets: of the only one of its kind, unless it is named.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] where it has none, or several; [`Error::Privilege`], [`Error::Object`].
+pub fn open_packet_program(elf: &[u8], kind: PacketProgram, name: Option<String>) -> Result<(Object, String)> {
+    privilege::require("running a program on a packet", privilege::NETWORK)?;
+    let object = Opener::new(elf).open()?;
+    let mut names = object.packet_programs(kind);
+    names.sort();
+    let what = match kind {
+        PacketProgram::Xdp => "for XDP",
+        PacketProgram::Classifier => "for tc",
+    };
+    let told = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+    match (name, names.as_slice()) {
+        (Some(name), _) if names.contains(&name) => Ok((object, name)),
+        (Some(name), _) => {
+            Err(Error::InvalidArgument(format!("the object has no program {name} {what}; those it has: {told}")))
+        }
+        (None, [name]) => Ok((object, name.clone())),
+        (None, _) => Err(Error::InvalidArgument(format!("say which program {what}; those it has: {told}"))),
     }
 }
 

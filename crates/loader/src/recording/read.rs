@@ -309,7 +309,15 @@ impl Replay {
         let elapsed = state.started.elapsed();
         let duration = *state.duration.get_or_insert(elapsed);
         let ledger = state.ledger();
-        Summary { ledger, duration_s: duration.as_secs_f64(), counts: Optional(None), ledgers: Optional(None) }
+        Summary {
+            ledger,
+            duration_s: duration.as_secs_f64(),
+            counts: Optional(None),
+            ledgers: Optional(None),
+            firewall: Optional(None),
+            sources: Optional(None),
+            capture: Optional(None),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
