@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 def _ranges(texts: list[str]) -> list[str]:
     if texts:
-        from ebpflab._ebpflab import check_cidr  # noqa: PLC0415  so that --help stays quick
+        from ebpflab import _ebpflab  # noqa: PLC0415  so that --help stays quick
 
         try:
-            list(map(check_cidr, texts))
+            list(map(_ebpflab.check_cidr, texts))
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
     return texts
