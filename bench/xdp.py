@@ -29,7 +29,7 @@ PASS = bpf_object(Program("passes", "xdp", instruction(0xB7, imm=2) + instructio
 def with_rules(count: int) -> PacketProgram:
     """Load rules of random prefixes, none of which has the packet."""
     chosen = Random(count)  # noqa: S311  the same every time
-    rules = set()
+    rules: set[str] = set()
     while len(rules) < count:
         length = chosen.randint(16, 32)
         first = (0x0B00_0000 | chosen.getrandbits(24)) >> (32 - length) << (32 - length)
