@@ -20,11 +20,15 @@ from ebpflab.inspect import links, maps, programs
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
+    CgroupCounts,
     Container,
+    DeniedCount,
     ExecEvent,
     ExitEvent,
     Feature,
     Firewall,
+    FlowCount,
+    GroupCount,
     Holder,
     Hook,
     HookVerdict,
@@ -47,9 +51,11 @@ from ebpflab.records import (
     Verdict,
 )
 from ebpflab.session import CountSession, EventSession, Session
+from ebpflab.tools.cgroup import CgroupCounter, cgroup
 from ebpflab.tools.count import PidCounter, counts
 from ebpflab.tools.dashboard import Activity, ActivityEvent, activity
 from ebpflab.tools.exec import Execs, execs
+from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.xdp import PacketCounter, xdp
 
@@ -59,9 +65,12 @@ __all__ = [
     "Answer",
     "AttachError",
     "Attached",
+    "CgroupCounter",
+    "CgroupCounts",
     "ClosedError",
     "Container",
     "CountSession",
+    "DeniedCount",
     "EbpflabError",
     "EventSession",
     "ExecEvent",
@@ -69,6 +78,9 @@ __all__ = [
     "ExitEvent",
     "Feature",
     "Firewall",
+    "FlowCount",
+    "FlowCounter",
+    "GroupCount",
     "Holder",
     "Hook",
     "HookVerdict",
@@ -100,9 +112,11 @@ __all__ = [
     "Verdict",
     "VerifierError",
     "activity",
+    "cgroup",
     "counts",
     "execs",
     "features",
+    "flows",
     "links",
     "maps",
     "opens",

@@ -6,7 +6,7 @@ from ebpflab import _ebpflab
 from ebpflab.records import Feature, HookVerdict, Verdict
 
 #: The tools that there are verdicts on.
-TOOLS = ("count", "dashboard", "exec", "open", "xdp")
+TOOLS = ("cgroup", "count", "dashboard", "exec", "flows", "open", "xdp")
 
 
 def features() -> tuple[Feature, ...]:
@@ -19,10 +19,11 @@ def features() -> tuple[Feature, ...]:
 
 
 def verdict(tool: str) -> Verdict:
-    """Find out whether a tool (`open`, `count`, `exec`, `xdp`, `dashboard`) works here, and by which hook.
+    """Find out whether a tool (one of `TOOLS`) works here, and by which hook.
 
     Its maps are made and taken away; in the place of its programs others that do nothing are attached for a moment.
-    For `xdp` nothing is attached, since that is a matter of the interface.
+    For `xdp` nothing is attached, since that is a matter of the interface; for `flows` it is `lo`, for `cgroup` the
+    cgroup on top of v2.
 
     Raises:
         ValueError: There is no such tool.

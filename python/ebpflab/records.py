@@ -62,7 +62,7 @@ class Feature:
 
 @dataclass(frozen=True, slots=True)
 class HookVerdict:
-    """What `verdict` says about one kind of hook of a tool, for one `part` of it (`opens` or `execs`)."""
+    """What `verdict` says about one kind of hook of a tool, for one `part` of it (`opens`, `execs`, `packets`)."""
 
     part: str
     hook: str
@@ -322,6 +322,64 @@ class Sources:
     top: tuple[SourceCount, ...]
     tracked: int
     untracked: PacketCount
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCount:
+    """Packets and bytes of one cgroup, protocol and direction since the start.
+
+    `cgroup` is the id of the cgroup of the sockets, `cgroup_path` where it is in the hierarchy of v2, None if it was
+    removed before it was read, and `container` the container that it is of, if any. `direction` is `ingress` (received)
+    or `egress` (sent). `bytes` are those from the network header on; `rate` is bytes per second since the last reading.
+    """
+
+    cgroup: int
+    cgroup_path: str | None
+    container: Container | None
+    direction: str
+    protocol: str
+    packets: int
+    bytes: int
+    rate: float
+
+
+@dataclass(frozen=True, slots=True)
+class DeniedCount:
+    """Packets and bytes that a rule denied; `rule` is as it was given."""
+
+    rule: str
+    packets: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CgroupCounts:
+    """Packets that passed, those with most bytes first, and packets that were denied, by rule."""
+
+    groups: tuple[GroupCount, ...]
+    denied: tuple[DeniedCount, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowCount:
+    """Packets and bytes of one flow on an interface since the start.
+
+    `direction` is `ingress` (received) or `egress` (sent). `protocol` is what IP packets carry (`tcp`, `udp`, `icmp`,
+    `icmpv6`, ...), and of frames that are not IP what they are (`arp`, ...). Addresses are None where there are none,
+    ports also for all fragments but the first, `vlan` outside of VLANs. `bytes` are those of whole frames, link headers
+    included; `rate` is bytes per second since the last reading.
+    """
+
+    direction: str
+    protocol: str
+    source: str | None
+    source_port: int | None
+    destination: str | None
+    destination_port: int | None
+    vlan: int | None
+    packets: int
+    bytes: int
+    rate: float
 
 
 @dataclass(frozen=True, slots=True)

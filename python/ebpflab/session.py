@@ -174,22 +174,30 @@ class CountSession(Session, Generic[Counts]):
         read_at, counts, beside = self._native.read()
         return Reading(read_at, self._counts(counts), **more(beside))
 
-    def readings(self, interval: float = 1.0, duration: float | None = None) -> Iterator[Reading[Counts]]:
-        """Yield a reading every `interval` seconds, until `duration` seconds are over or the session is stopped.
+    def readings(
+        self, interval: float = 1.0, duration: float | None = None, limit: int | None = None
+    ) -> Iterator[Reading[Counts]]:
+        """Yield a reading every `interval` seconds.
+
+        It ends after `duration` seconds, `limit` readings, or when the session is stopped.
 
         Raises:
             AttachError: What it was attached to went away.
 
         """
-        for _ in self._ticks(interval, duration):
+        for _ in self._ticks(interval, duration, limit):
             try:
                 reading = self._reading()
             except ClosedError:
                 return
             yield reading
 
-    def json_lines(self, interval: float = 1.0, duration: float | None = None) -> Iterator[bytes]:
+    def json_lines(
+        self, interval: float = 1.0, duration: float | None = None, limit: int | None = None
+    ) -> Iterator[bytes]:
         """Yield the run as JSON lines (docs/json.md): `attached`, the readings, and `summary`, which ends the session.
+
+        It ends after `duration` seconds, `limit` readings, or when the session is stopped.
 
         Raises:
             AttachError: What it was attached to went away; the summary comes before.
@@ -198,7 +206,7 @@ class CountSession(Session, Generic[Counts]):
         yield self._native.attached_json()
         gone = None
         try:
-            for _ in self._ticks(interval, duration):
+            for _ in self._ticks(interval, duration, limit):
                 yield self._native.read_json()
         except ClosedError:
             pass
@@ -208,14 +216,14 @@ class CountSession(Session, Generic[Counts]):
         if gone:
             raise gone
 
-    def _ticks(self, interval: float, duration: float | None) -> Iterator[None]:
+    def _ticks(self, interval: float, duration: float | None, limit: int | None) -> Iterator[None]:
         """Wait for each of the moments at which `readings` reads."""
-        _check_positive(interval=interval, duration=duration)
+        _check_positive(interval=interval, duration=duration, limit=limit)
         start = time.monotonic()
         end = float("inf") if duration is None else start + duration
         number = 0
         moment = start
-        while moment < end:
+        while moment < end and number != limit:
             number += 1
             moment = min(start + number * interval, end)
             if self._native.wait(max(0.0, moment - time.monotonic())):

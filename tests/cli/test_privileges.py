@@ -26,15 +26,17 @@ def test_the_privileges_are_dropped() -> None:
 @pytest.mark.parametrize(
     ("command", "missing"),
     [
+        (("cgroup", "/"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
         (("count",), "CAP_BPF and CAP_PERFMON;"),
         (("exec",), "CAP_BPF and CAP_PERFMON;"),
+        (("flows", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
         (("links",), "CAP_SYS_ADMIN;"),
         (("maps",), "CAP_SYS_ADMIN;"),
         (("open",), "CAP_BPF and CAP_PERFMON;"),
         (("programs",), "CAP_SYS_ADMIN;"),
         (("xdp", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
     ],
-    ids=["count", "exec", "links", "maps", "open", "programs", "xdp"],
+    ids=["cgroup", "count", "exec", "flows", "links", "maps", "open", "programs", "xdp"],
 )
 def test_missing_capabilities_are_named(
     run: Run, command: tuple[str, ...], missing: str, json: tuple[str, ...]

@@ -50,10 +50,18 @@ WRONG_FOR_SOURCES = (
 )
 #: Filters that have no meaning for packets.
 GROUPS = (["--tree", "1"], ["-c", "/"], ["--container", "web"], ["--path-prefix", "/"], ["-C"])
+#: They end after so many readings.
+WRONG_FOR_LIMITED = (
+    *((arguments, word) for arguments, word in WRONG_FOR_COUNTERS if arguments != ["--limit", "1"]),
+    (["--limit", "0"], "--limit"),
+    (["-p", "1"], "-p"),
+)
+LIMITED = (["cgroup", "/"], ["flows", "--iface", "lo"])
 WRONG = [
-    *((command + arguments, word) for command in (*COUNTERS, *SOURCES) for arguments, word in WRONG_FOR_ALL),
+    *((command + arguments, word) for command in (*COUNTERS, *LIMITED, *SOURCES) for arguments, word in WRONG_FOR_ALL),
     *((command + arguments, word) for command in COUNTERS for arguments, word in WRONG_FOR_COUNTERS),
     *((command + arguments, word) for command in SOURCES for arguments, word in WRONG_FOR_SOURCES),
+    *((command + arguments, word) for command in LIMITED for arguments, word in WRONG_FOR_LIMITED),
     (["--nope"], "--nope"),
     (["nope"], "nope"),
     (["xdp"], "--iface"),
@@ -67,6 +75,14 @@ WRONG = [
     (["xdp", "--iface", "lo", "--max-rules", "9"], "--max-rules"),
     (["xdp", "--iface", "lo", "--pcap", "x.pcapng"], "--pcap-sample"),
     (["xdp", "--iface", "lo", "--pcap-sample", "9"], "--pcap"),
+    (["cgroup"], "CGROUP"),
+    (["cgroup", "/", "--deny", "10.0.0.1/8"], "the whole range is 10.0.0.0/8"),
+    (["cgroup", "/", "--deny", "10.0.0.0/8", "--deny", "10.0.0.0/8:0"], "0 is no port"),
+    (["cgroup", "/", "--deny", "[::1]:53/icmp"], "icmp is neither tcp nor udp"),
+    (["cgroup", "/", "--hook", "tcx"], "--hook"),
+    (["flows"], "--iface"),
+    (["flows", "--iface", "lo", "--hook", "xdp"], "xdp"),
+    (["flows", "--iface", "lo", "--max-entries", "0"], "--max-entries"),
     (["count", "--iface", "lo"], "--iface"),
     (["count", "--hook", "uprobe"], "uprobe"),
     (["count", "--hook", "uprobe"], "uprobe"),

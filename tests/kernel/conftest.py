@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from tests.kernel import lab
+from tests.kernel.network import Peers
 from tests.support import forked
 from tests.vm.page import Results
 
@@ -148,6 +149,14 @@ def wire() -> Iterator[tuple[str, str]]:
         for end in (left, right):
             lab.ip("-n", end, "link", "set", "wire", "up")
         yield left, right
+
+
+@pytest.fixture
+def peers(wire: tuple[str, str]) -> Peers:
+    """Two hosts on a wire, who know each other and keep silent."""
+    hosts = Peers(*wire)
+    hosts.prepare()
+    return hosts
 
 
 @pytest.fixture

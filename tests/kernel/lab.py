@@ -421,6 +421,8 @@ def but_for_missed(stderr: str) -> str:
 def probe(hook: str) -> str | None:
     """Return why this kernel cannot do a hook, found in another way than the tool does."""
     lockdown = Path("/sys/kernel/security/lockdown")
+    if hook == "tcx" and not has_tcx():
+        return "the kernel has no TCX"
     if hook in {"kprobe", "kretprobe"} and not Path("/sys/bus/event_source/devices/kprobe").exists():
         return "the kernel has no kprobes"
     if hook == "fentry" and not Path("/sys/kernel/btf/vmlinux").exists():
@@ -428,6 +430,11 @@ def probe(hook: str) -> str | None:
     if hook == "fentry" and not (lockdown.exists() and "[none]" in lockdown.read_text()):
         return "the kernel is locked down, or does not tell"
     return None
+
+
+def has_tcx() -> bool:
+    """Whether programs may be attached to interfaces by TCX."""
+    return tuple(int(number) for number in os.uname().release.split(".")[:2]) >= (6, 6)
 
 
 def skip_unless_able(tool: Tool, hook: str) -> None:
@@ -475,6 +482,11 @@ def verified(pid: int) -> dict[str, int]:
         if "verified_insns" in fields:
             found[names[int(fields["prog_id"])]] = int(fields["verified_insns"])
     return found
+
+
+def tc(namespace: str, *arguments: str) -> str:
+    """Run tc(8) in a network namespace; return what it says."""
+    return subprocess.run(["tc", "-n", namespace, *arguments], capture_output=True, text=True, check=True).stdout
 
 
 def ip(*arguments: str) -> None:

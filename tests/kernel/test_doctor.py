@@ -50,9 +50,12 @@ def _of_verdict(verdict: ebpflab.Verdict) -> tuple[set[str] | None, set[str]]:
 def real(iface: str) -> Callable[[], Abilities]:
     """What happens when the tools are attached."""
     tools: dict[str, tuple[Callable[..., ebpflab.Session], tuple[str, ...]]] = {
+        # It has one hook, which there is no need to ask for.
+        "cgroup": (lambda **_: ebpflab.cgroup("/"), ("cgroup_skb",)),
         "count": (ebpflab.counts, lab.HOOKS),
         "dashboard": (ebpflab.activity, lab.HOOKS),
         "exec": (ebpflab.execs, ("tracepoint", "raw_tracepoint")),
+        "flows": (lambda **options: ebpflab.flows(iface, **options), ("tcx", "clsact")),
         "open": (ebpflab.opens, lab.HOOKS),
         "xdp": (lambda: ebpflab.xdp(iface), ()),
     }
@@ -70,8 +73,8 @@ def _taken(attach: Callable[..., ebpflab.Session]) -> set[str] | None:
     try:
         with attach() as session:
             # A way is called after its first program's hook; fentry's may be at the return.
-            by_part = {hook.program.partition("_")[0]: hook for hook in reversed(session.attached.hooks)}
-            by_part.pop("cgroup", None)
+            hooks = [hook for hook in session.attached.hooks if hook.program != "cgroup_new"]
+            by_part = {hook.program.partition("_")[0]: hook for hook in reversed(hooks)}
             return {{"fexit": "fentry"}.get(hook.kind, hook.kind) for hook in by_part.values()} - {"xdp"}
     except (ebpflab.EbpflabError, OSError):
         return None
@@ -96,7 +99,7 @@ def test_a_tool_works_if_and_only_if_doctor_says_so(who: str, iface: str) -> Non
     if who == "root":
         assert works == set(TOOLS)
     if who == "root-without-btf":
-        assert works == {"xdp"}
+        assert works == {"cgroup", "flows", "xdp"}
     if who in {"nobody", "nobody-bpf"}:
         assert works == set()
 

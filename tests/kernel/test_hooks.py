@@ -5,6 +5,7 @@ The cells of docs/kernel-support.md are the outcomes of the tests here that are 
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Callable
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.kernel import lab
+from tests.kernel.network import Peers, udp_exchange
 
 if TYPE_CHECKING:
     from tests.kernel.conftest import Start
@@ -137,6 +139,48 @@ def test_exec_sees_the_same_23_execs(start: Start, runner: lab.Runner, hook: str
     assert [event["argv"] for event in ended.events] == [[hook, str(number)] for number in range(23)]
     assert {(event["ppid"], event["filename"]) for event in ended.events} == {(runner.pid, program)}
     assert (ended.ledger["submitted"], ended.status, ended.stderr) == (23, 0, "")
+
+
+@cells("cgroup", ("cgroup_skb",))
+def test_cgroup_counts_the_same_23_datagrams(start: Start, hook: str) -> None:
+    mount = lab.cgroup_mount("v2")
+    assert mount
+    group = lab.Cgroup(mount, f"ebpflab-{os.getpid()}-{hook}")
+    try:
+        tool = start("cgroup", str(group.path), "-i", "60").attached()
+        assert lab.hooked(tool.process.pid) == {("cgroup_ingress", hook), ("cgroup_egress", hook)}
+        script = 'echo 0 >"$1/cgroup.procs"; exec ping -q -c 23 -i 0.01 127.0.0.1'
+        subprocess.run(["sh", "-c", script, "sh", group.path], check=True, stdout=subprocess.DEVNULL)
+        ended = tool.stop()
+        # Requests leave a socket of the cgroup, and answers come to it.
+        found = {row["direction"]: (row["protocol"], row["packets"], row["bytes"]) for row in _groups(ended)}
+        assert found == {"egress": ("icmp", 23, 23 * 84), "ingress": ("icmp", 23, 23 * 84)}
+        assert (ended.status, ended.stderr) == (0, "")
+    finally:
+        group.close()
+
+
+def _groups(ended: lab.Ended) -> list[lab.Record]:
+    rows: list[lab.Record] = ended.summary["counts"]["groups"]
+    return rows
+
+
+@cells("flows", ("tcx", "clsact"))
+def test_flows_counts_the_same_23_datagrams(start: Start, peers: Peers, hook: str) -> None:
+    tool = start("flows", "--iface", "wire", "--hook", hook, "-i", "60", wrapper=lab.netns_exec(peers.left))
+    lab.skip_unless_able(tool, hook)
+    assert {each["kind"] for each in tool.first["hooks"]} == {hook}
+    if hook == "tcx":
+        assert lab.hooked(tool.process.pid) == {("flows_ingress", "sched_cls"), ("flows_egress", "sched_cls")}
+    else:
+        for way in ("ingress", "egress"):
+            assert f"flows_{way} direct-action" in lab.tc(peers.left, "filter", "show", "dev", "wire", way)
+    ports = udp_exchange(peers, peers.left4, peers.right4, sent=[100] * 23, answered=[])
+    ended = tool.stop()
+    (flow,) = ended.summary["counts"]
+    assert (flow["direction"], flow["source_port"], flow["destination_port"]) == ("egress", *ports)
+    assert (flow["packets"], flow["bytes"]) == (23, 23 * 142)
+    assert (ended.status, ended.stderr) == (0, "")
 
 
 @cells("xdp", ("skb", "drv"))

@@ -10,11 +10,15 @@ import pytest
 from ebpflab import _ebpflab, records
 from ebpflab.records import (
     Attached,
+    CgroupCounts,
     Container,
+    DeniedCount,
     ExecEvent,
     ExitEvent,
     Feature,
     Firewall,
+    FlowCount,
+    GroupCount,
     Holder,
     Hook,
     HookVerdict,
@@ -43,12 +47,14 @@ from tests.support import examples
 STAND_INS = {
     # The session knows its tool and its interface, so one class holds the readings of all tools.
     "PacketReading": {"time", "counts", "firewall", "sources", "capture"},
+    "CgroupReading": {"time", "counts"},
+    "FlowReading": {"time", "counts"},
     "PidReading": {"time", "counts"},
     # A dict by protocol.
     "PacketCounts": None,
 }
-#: Fields that only the JSON lines need: the session knows its interface.
-ONLY_IN_JSON = {"PacketReading": {"iface"}}
+#: Fields that only the JSON lines need: the session knows its interface or cgroup.
+ONLY_IN_JSON = {"CgroupReading": {"cgroup"}, "FlowReading": {"iface"}, "PacketReading": {"iface"}}
 
 LEDGER = Ledger(
     seen=10,
@@ -80,6 +86,7 @@ EXEC = replace(examples.EXEC, pid=7, argv=("ls", "-l", "caf\udce9"))
 EXIT = replace(examples.EXIT, pid=7, comm="caf\udce9")
 HOLDER = Holder(4211, "ebpflab")
 HOOK_VERDICT = HookVerdict("opens", "kprobe", works=True, taken=True, reason=None, fix=None)
+DENIED = DeniedCount("10.0.0.0/8", 3, 180)
 CONTAINER = Container("0123456789abcdef" * 4, "docker", "web-1")
 RULE = RuleCount("192.0.2.0/24", "block", active=True, packets=1, bytes=98)
 SOURCE = SourceCount("192.0.2.1", 1, 98)
@@ -104,6 +111,10 @@ EXAMPLES = [
     Recording(1, "web-1", ("ebpflab", "open"), 7, Attached("open", (HOOK,), (), 4_096, "6.18.0", None)),
     Recorded(8, 5, recovered=False, ledger=LEDGER, ledgers=None),
     LEDGER,
+    CgroupCounts((GroupCount(7, "/build", None, "egress", "udp", 23, 2300, 0.5),), (DENIED,)),
+    GroupCount(7, None, CONTAINER, "egress", "udp", 23, 2300, 0.5),
+    DENIED,
+    FlowCount("egress", "udp", "192.0.2.1", 1000, "192.0.2.2", 53, 42, 23, 2300, 0.5),
     PacketCount(1, 98),
     RULE,
     Firewall(1, PacketCount(1, 98), PacketCount(0, 0), PacketCount(0, 0), (RULE,)),

@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ebpflab.records import (
+    CgroupCounts,
     Container,
+    DeniedCount,
     ExecEvent,
     ExitEvent,
     Firewall,
+    FlowCount,
+    GroupCount,
     Ledger,
     OpenEvent,
     PacketCount,
@@ -22,7 +26,7 @@ from ebpflab.records import (
     Sources,
     Summary,
 )
-from ebpflab.views import activity, count, live, xdp
+from ebpflab.views import activity, cgroup, count, flows, live, xdp
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
 from ebpflab.views.table import printable, time_of_day
@@ -67,6 +71,52 @@ def zone(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Ite
 
 def packets(tcp: int, size: int) -> dict[str, PacketCount]:
     return {"tcp": PacketCount(tcp, tcp * size), "icmp": PacketCount(2, 196)}
+
+
+def test_cgroups_are_shown_with_what_was_denied() -> None:
+    container = Container("0123456789abcdef" * 4, "docker", "web")
+    groups = (
+        GroupCount(7, "/build\x1b", None, "egress", "udp", 23, 2300, 11.6),
+        GroupCount(8, "/docker/x", container, "ingress", "tcp", 2, 120, 0.0),
+        GroupCount(9, None, None, "ingress", "icmpv6", 1, 100, 0.0),
+    )
+    denied = (DeniedCount("10.0.0.0/8", 3, 180),)
+    (text,) = cgroup.frames([Reading(SECOND, CgroupCounts(groups, denied))])
+    assert text.splitlines() == [
+        "DIR     PACKETS          BYTES      BYTES/S  PROTO   CGROUP",
+        "out          23           2300           12  udp     /build\\x1b",
+        "in            2            120            0  tcp     docker web",
+        "in            1            100            0  icmpv6  (removed)",
+        "         DENIED          BYTES  RULE",
+        "              3            180  10.0.0.0/8",
+    ]
+    text = cgroup.totals(Summary(NO_LEDGER, 2.0, CgroupCounts(groups[:1] * 21, ())))
+    assert text.splitlines()[-1] == "1 more counters with 23 packets and 2300 bytes"
+    assert "         1150  udp" in text
+
+
+def test_flows_are_shown_with_what_they_have() -> None:
+    rows = [
+        FlowCount("egress", "udp", "192.0.2.1", 1000, "192.0.2.2", 53, 42, 23, 2300, 11.6),
+        FlowCount("ingress", "tcp", "2001:db8::1", 1000, "2001:db8::2", 53, None, 2, 120, 0.0),
+        FlowCount("ingress", "icmpv6", "2001:db8::1", None, "2001:db8::2", None, None, 1, 100, 0.0),
+        FlowCount("ingress", "arp", None, None, None, None, None, 1, 42, 0.0),
+    ]
+    (text,) = flows.frames([Reading(SECOND, rows)])
+    assert text.splitlines() == [
+        "DIR     PACKETS          BYTES      BYTES/S  PROTO   FLOW",
+        "out          23           2300           12  udp     192.0.2.1:1000 > 192.0.2.2:53 vlan 42",
+        "in            2            120            0  tcp     [2001:db8::1]:1000 > [2001:db8::2]:53",
+        "in            1            100            0  icmpv6  2001:db8::1 > 2001:db8::2",
+        "in            1             42            0  arp     -",
+    ]
+
+
+def test_flows_beyond_the_table_are_summed_up() -> None:
+    row = FlowCount("egress", "udp", "192.0.2.1", 1000, "192.0.2.2", 53, None, 2, 100, 0.0)
+    text = flows.totals(Summary(NO_LEDGER, 2.0, [row] * 22))
+    assert text.splitlines()[-1] == "2 more flows with 4 packets and 200 bytes"
+    assert "           50  udp" in text
 
 
 def test_the_first_table_of_packets_has_no_rates() -> None:

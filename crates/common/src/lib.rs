@@ -9,6 +9,8 @@ pub mod event;
 pub mod exec;
 pub mod exit;
 pub mod filter;
+pub mod flows;
+pub mod ip;
 pub mod ledger;
 pub mod open;
 pub mod packet;

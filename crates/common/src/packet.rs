@@ -86,8 +86,10 @@ pub const ETH_P_IP: u16 = 0x0800;
 /// Ethertype of IPv6.
 pub const ETH_P_IPV6: u16 = 0x86dd;
 const ETH_P_ARP: u16 = 0x0806;
-const ETH_P_8021Q: u16 = 0x8100;
-const ETH_P_8021AD: u16 = 0x88a8;
+/// Ethertype of a VLAN tag.
+pub const ETH_P_8021Q: u16 = 0x8100;
+/// Ethertype of a VLAN tag around another.
+pub const ETH_P_8021AD: u16 = 0x88a8;
 
 // include/uapi/linux/in.h and in6.h
 const IPPROTO_HOPOPTS: u8 = 0;

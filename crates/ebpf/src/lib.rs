@@ -9,6 +9,7 @@
 pub mod kernel;
 pub mod ledger;
 pub mod registers;
+pub mod skb;
 pub mod task;
 
 use aya_ebpf::{btf_maps::Array, macros::btf_map};

@@ -4,14 +4,21 @@
 #![no_main]
 
 use aya_ebpf::{
-    bindings::xdp_action::XDP_PASS,
-    macros::{fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, xdp},
+    bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
+    macros::{cgroup_skb, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, xdp},
     programs::{
-        FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, TracePointContext, XdpContext,
+        FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, SkBuffContext, TcContext,
+        TracePointContext, XdpContext,
     },
 };
 // For the licence and the panic handler.
 use ebpflab_ebpf as _;
+
+#[cgroup_skb(ingress)]
+fn probe_cgroup(_ctx: SkBuffContext) -> i32 {
+    const PASS: i32 = 1;
+    PASS
+}
 
 #[fentry(function = "do_sys_openat2")]
 fn probe_fentry(_ctx: FEntryContext) -> i32 {
@@ -41,6 +48,11 @@ fn probe_raw_tp(_ctx: RawTracePointContext) -> i32 {
 #[tracepoint(category = "sched", name = "sched_process_exec")]
 fn probe_tp(_ctx: TracePointContext) -> u32 {
     0
+}
+
+#[classifier]
+fn probe_tc(_ctx: TcContext) -> i32 {
+    TC_ACT_UNSPEC
 }
 
 #[xdp]

@@ -92,6 +92,11 @@ impl Source {
         Ok(Self { id: cgroup::Hierarchy::UNIFIED, mounted: v2.cloned() })
     }
 
+    /// Whether it is that of v2.
+    pub(crate) fn is_v2(&self) -> bool {
+        self.id == cgroup::Hierarchy::UNIFIED
+    }
+
     /// Tells the programs.
     pub(crate) fn opener<'a>(&self, opener: Opener<'a>) -> Opener<'a> {
         opener.global("HIERARCHY", self.id)
@@ -154,6 +159,13 @@ impl Locator {
         let mut locator = Self { mounted: source.mounted, new, known, order, names: Names::start() };
         locator.scan();
         Ok(locator)
+    }
+
+    /// For cgroups of v2, of which the kernel does not tell: those that were removed before they were asked for are not
+    /// found.
+    pub(crate) fn of_v2(mounted: Hierarchy) -> Self {
+        let (known, order) = (HashMap::new(), VecDeque::new());
+        Self { mounted: Some(mounted), new: None, known, order, names: Names::start() }
     }
 
     /// Takes in what became known meanwhile. Before events are handed on: their cgroups are older than they are.

@@ -24,16 +24,25 @@ pub enum Kind {
     RawTracepoint,
     /// Tracepoints with a formatted record; their attaching needs tracefs.
     Tracepoint,
+    /// On what an interface receives and sends, by bpf_links (6.6).
+    Tcx,
+    /// The same by filters in a clsact qdisc.
+    Clsact,
+    /// On what the sockets of a cgroup of v2 receive and send.
+    CgroupSkb,
 }
 
 impl Kind {
     /// All kinds with their names.
-    pub const ALL: [(Self, &'static str); 5] = [
+    pub const ALL: [(Self, &'static str); 8] = [
         (Self::Fentry, "fentry"),
         (Self::Kprobe, "kprobe"),
         (Self::Kretprobe, "kretprobe"),
         (Self::RawTracepoint, "raw_tracepoint"),
         (Self::Tracepoint, "tracepoint"),
+        (Self::Tcx, "tcx"),
+        (Self::Clsact, "clsact"),
+        (Self::CgroupSkb, "cgroup_skb"),
     ];
 
     /// Whether it is taken without being asked for.
@@ -181,6 +190,8 @@ fn probe_for(target: &Target) -> &'static str {
         Target::RawTracepoint(_) => "probe_raw_tp",
         Target::Tracepoint(..) => "probe_tp",
         Target::Xdp(..) => "probe_xdp",
+        Target::Tcx(_) | Target::Clsact(_) => "probe_tc",
+        Target::CgroupSkb(..) => "probe_cgroup",
     }
 }
 

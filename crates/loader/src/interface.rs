@@ -8,7 +8,7 @@ use std::{
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
+    link::{LinkAttribute, LinkLayerType, LinkMessage, LinkXdp, XdpAttached},
 };
 use netlink_sys::protocols::NETLINK_ROUTE;
 use nix::errno::Errno;
@@ -58,6 +58,16 @@ pub(crate) fn name_of(index: u32) -> Option<String> {
     }
     let bytes = name.map(|char| char as u8);
     CStr::from_bytes_until_nul(&bytes).ok().map(|name| name.to_string_lossy().into_owned())
+}
+
+/// Whether frames of an interface begin with an Ethernet header. Those of tunnels and the like begin with the network
+/// header where programs of tc see them.
+///
+/// # Errors
+/// [`Error::Os`] if rtnetlink does not answer.
+pub fn is_ethernet(index: u32) -> Result<bool> {
+    let link = get_link(index).map_err(Error::os("ask rtnetlink about the interface"))?;
+    Ok(matches!(link.header.link_layer_type, LinkLayerType::Ether | LinkLayerType::Loopback))
 }
 
 /// The XDP program on an interface, if there is one.

@@ -6,6 +6,7 @@
 pub mod bpf;
 mod btf;
 mod cgroups;
+mod clsact;
 pub mod columns;
 mod containers;
 pub mod doctor;

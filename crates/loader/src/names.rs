@@ -7,6 +7,48 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use crate::schema::{List, Type, Value};
 
+/// What an IP packet carries, by its number (include/uapi/linux/in.h); `ip-N` for what has no name here.
+pub fn ip_protocol(number: u8) -> String {
+    match number {
+        1 => "icmp",
+        2 => "igmp",
+        4 => "ipip",
+        6 => "tcp",
+        17 => "udp",
+        33 => "dccp",
+        41 => "ipv6",
+        47 => "gre",
+        50 => "esp",
+        51 => "ah",
+        58 => "icmpv6",
+        89 => "ospf",
+        103 => "pim",
+        112 => "vrrp",
+        132 => "sctp",
+        136 => "udplite",
+        _ => return format!("ip-{number}"),
+    }
+    .to_owned()
+}
+
+/// What a frame carries, by its number (include/uapi/linux/if_ether.h), in hexadecimal for what has no name here. IP is
+/// only named so where its header is wrong.
+pub fn ethertype(number: u16) -> String {
+    match number {
+        0 => "802.3",
+        0x0800 => "ipv4",
+        0x0806 => "arp",
+        0x8100 | 0x88a8 => "vlan",
+        0x86dd => "ipv6",
+        0x8847 => "mpls",
+        0x8863 | 0x8864 => "pppoe",
+        0x888e => "eapol",
+        0x88cc => "lldp",
+        _ => return format!("0x{number:04x}"),
+    }
+    .to_owned()
+}
+
 /// Flags of open(2), as their names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlagNames(pub u64);

@@ -11,11 +11,13 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 6] = [COUNT, DASHBOARD, EXEC, OPEN, PROBE, XDP];
+pub const ALL: [&[u8]; 8] = [CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, XDP];
 
+object!(CGROUP, "cgroup.o", "crates/ebpf/src/cgroup.rs");
 object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
 object!(DASHBOARD, "dashboard.o", "crates/ebpf/src/dashboard.rs");
 object!(EXEC, "exec.o", "crates/ebpf/src/exec.rs");
+object!(FLOWS, "flows.o", "crates/ebpf/src/flows.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");

@@ -14,7 +14,7 @@ record! {
         pub command: String,
         /// The programs and where they are attached.
         pub hooks: Vec<Hook>,
-        /// What these hooks cannot see: `compat` (32-bit callers), `io_uring`, `kernel` (programs that the kernel starts by itself), `invalid_how` (openat2 calls refused for a bad struct open_how).
+        /// What these hooks cannot see: `compat` (32-bit callers), `io_uring`, `kernel` (programs that the kernel starts by itself), `containers` (their cgroups are in hierarchies of v1), `invalid_how` (openat2 calls refused for a bad struct open_how).
         pub blind_to: Vec<String>,
         /// Size of the event buffer in bytes; null for tools that count.
         pub buffer: Option<u64>,
@@ -28,9 +28,9 @@ record! {
     pub struct Hook {
         /// Name of the program.
         pub program: String,
-        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`.
+        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`.
         pub kind: String,
-        /// Kernel function, tracepoint or interface.
+        /// Kernel function, tracepoint, or interface or cgroup and direction.
         pub target: String,
         /// Why this one: `first choice`, `asked for`, or what was wrong with those before it.
         pub reason: String,
@@ -340,6 +340,88 @@ record! {
         pub bytes: u64,
     }
 
+    /// Packets of a cgroup since the start.
+    pub struct CgroupReading = "cgroup" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// The directory of the cgroup.
+        pub cgroup: Text<'static>,
+        /// What passed, and what was denied.
+        pub counts: CgroupCounts,
+    }
+
+    /// Packets of a cgroup and of those below it.
+    pub struct CgroupCounts {
+        /// Those that passed, those with most bytes first.
+        pub groups: Vec<GroupCount>,
+        /// Those that were denied, by rule.
+        pub denied: Vec<DeniedCount>,
+    }
+
+    /// Packets of one cgroup, protocol and direction.
+    pub struct GroupCount {
+        /// Id of the cgroup of the socket; 0 where the kernel does not know it.
+        pub cgroup: u64,
+        /// Where it is in the hierarchy of v2; null if it was removed before it was read.
+        pub cgroup_path: Option<Text<'static>>,
+        /// The container that it is of; null where it is of none.
+        pub container: Option<Container>,
+        /// `ingress` for what sockets of the cgroup received, `egress` for what they sent.
+        pub direction: &'static str,
+        /// What the packets carry: `tcp`, `udp`, `icmp`, `icmpv6` and so on, `ip-N` for numbers that have no name here.
+        pub protocol: String,
+        /// Packets, as the sockets send and receive them: one that is merged of several, or to be cut to several, is one.
+        pub packets: u64,
+        /// Bytes of these from the network header on, so without link headers.
+        pub bytes: u64,
+        /// Bytes per second since the last reading.
+        pub rate: f64,
+    }
+
+    /// Packets that a rule denied.
+    pub struct DeniedCount {
+        /// The rule, as it was given.
+        pub rule: String,
+        /// Packets.
+        pub packets: u64,
+        /// Bytes of these from the network header on.
+        pub bytes: u64,
+    }
+
+    /// Packets by flow since the start, those with most bytes first.
+    pub struct FlowReading = "flows" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// The interface.
+        pub iface: String,
+        /// By flow.
+        pub counts: Vec<FlowCount>,
+    }
+
+    /// Packets of one flow: those that have the same of all that is not counted here.
+    pub struct FlowCount {
+        /// `ingress` for what the interface received, `egress` for what it sent.
+        pub direction: &'static str,
+        /// What the IP packets carry: `tcp`, `udp`, `icmp`, `icmpv6` and so on, `ip-N` for numbers that have no name here; of frames that are not IP what they are: `arp`, `lldp` and so on, `0x1234` for others, `ipv4` and `ipv6` for those whose IP header is wrong.
+        pub protocol: String,
+        /// Source address; null for what is not IP.
+        pub source: Option<String>,
+        /// Source port; null for protocols without, and for all fragments of a packet but the first.
+        pub source_port: Option<u32>,
+        /// Destination address.
+        pub destination: Option<String>,
+        /// Destination port.
+        pub destination_port: Option<u32>,
+        /// Id of the VLAN, of the outermost if there are several; null for none.
+        pub vlan: Option<u32>,
+        /// Frames, as the kernel hands them to the interface or gets them from it: one that is merged of several, or to be cut to several, is one.
+        pub packets: u64,
+        /// Bytes of these, link headers included.
+        pub bytes: u64,
+        /// Bytes per second since the last reading.
+        pub rate: f64,
+    }
+
     /// Opens by process since the start, the busiest first.
     pub struct PidReading = "counts" {
         /// When it was read: nanoseconds since the epoch.
@@ -424,7 +506,7 @@ record! {
 
     /// What `doctor` says about one hook of a tool.
     pub struct HookVerdict {
-        /// What the hook is for: `opens` or `execs`.
+        /// What the hook is for: `opens`, `execs` or `packets`.
         pub part: String,
         /// Its kind, as `--hook` takes it.
         pub hook: String,
@@ -522,9 +604,11 @@ record! {
 /// The descriptions of all records: those that are lines, then their parts.
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
+    &CgroupReading::SCHEMA,
     &ExecEvent::SCHEMA,
     &ExitEvent::SCHEMA,
     &Feature::SCHEMA,
+    &FlowReading::SCHEMA,
     &Link::SCHEMA,
     &Map::SCHEMA,
     &OpenEvent::SCHEMA,
@@ -535,7 +619,11 @@ pub const SCHEMAS: &[&Schema] = &[
     &Recording::SCHEMA,
     &Summary::SCHEMA,
     &Verdict::SCHEMA,
+    &CgroupCounts::SCHEMA,
     &Container::SCHEMA,
+    &DeniedCount::SCHEMA,
+    &FlowCount::SCHEMA,
+    &GroupCount::SCHEMA,
     &Holder::SCHEMA,
     &Hook::SCHEMA,
     &HookVerdict::SCHEMA,
@@ -652,6 +740,10 @@ impl Event<'_> {
 /// One reading of a tool that counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {
+    /// Of `cgroup`.
+    Cgroup(CgroupReading),
+    /// Of `flows`.
+    Flows(FlowReading),
     /// Of `xdp`.
     Packets(Box<PacketReading>),
     /// Of `count`.
@@ -662,6 +754,8 @@ impl Reading {
     /// The reading as one line of JSON.
     pub fn to_json_line(&self) -> Vec<u8> {
         match self {
+            Self::Cgroup(reading) => reading.to_json_line(),
+            Self::Flows(reading) => reading.to_json_line(),
             Self::Packets(reading) => reading.to_json_line(),
             Self::Pids(reading) => reading.to_json_line(),
         }
@@ -675,13 +769,15 @@ impl Reading {
                 sources: std::mem::take(&mut reading.sources),
                 capture: std::mem::take(&mut reading.capture),
             },
-            Self::Pids(_) => More::default(),
+            Self::Cgroup(_) | Self::Flows(_) | Self::Pids(_) => More::default(),
         }
     }
 
     /// When it was read: nanoseconds since the epoch.
     pub fn time(&self) -> u64 {
         match self {
+            Self::Cgroup(reading) => reading.time,
+            Self::Flows(reading) => reading.time,
             Self::Packets(reading) => reading.time,
             Self::Pids(reading) => reading.time,
         }
@@ -690,6 +786,12 @@ impl Reading {
     /// Everything counted so far: what the ledger calls received.
     pub fn sum(&self) -> u64 {
         match self {
+            Self::Cgroup(reading) => {
+                let CgroupCounts { groups, denied } = &reading.counts;
+                let passed = groups.iter().map(|count| count.packets);
+                passed.chain(denied.iter().map(|count| count.packets)).sum()
+            }
+            Self::Flows(reading) => reading.counts.iter().map(|count| count.packets).sum(),
             Self::Packets(reading) => {
                 let PacketCounts { tcp, udp, icmp, arp, other } = &reading.counts;
                 [tcp, udp, icmp, arp, other].iter().map(|count| count.packets).sum()
@@ -704,10 +806,13 @@ impl Reading {
 pub struct Counts(pub Reading);
 
 impl Value for Counts {
-    const TYPE: Type = Type::Either(&[PacketCounts::TYPE, <Vec<PidCount>>::TYPE]);
+    const TYPE: Type =
+        Type::Either(&[PacketCounts::TYPE, CgroupCounts::TYPE, <Vec<FlowCount>>::TYPE, <Vec<PidCount>>::TYPE]);
 
     fn write<M: serde::ser::SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
         match &self.0 {
+            Reading::Cgroup(reading) => reading.counts.write(name, map),
+            Reading::Flows(reading) => reading.counts.write(name, map),
             Reading::Packets(reading) => reading.counts.write(name, map),
             Reading::Pids(reading) => reading.counts.write(name, map),
         }

@@ -20,7 +20,7 @@ use pyo3::{
     types::{PyDict, PyTuple, PyType},
 };
 
-use crate::events::python_type;
+use crate::events::{ToPython as _, python_type};
 
 /// Makes a dict of named values.
 macro_rules! dict {
@@ -79,9 +79,43 @@ pub(crate) fn ledger<'py>(py: Python<'py>, ledger: &Ledger) -> PyResult<Bound<'p
     )
 }
 
-/// Packets: a dict of (packets, bytes) by protocol. Processes: a list of (pid, comm, count, rate).
+/// Of a cgroup: a list of tuples of groups, and one of rules. Packets: a dict of (packets, bytes) by protocol. Flows and
+/// processes: a list of tuples, with the fields of the native records.
 pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<'py, PyAny>> {
     match reading {
+        Reading::Cgroup(reading) => {
+            let groups = reading.counts.groups.iter().map(|row| -> PyResult<_> {
+                let container = row.container.as_ref().map(|container| container.to_python(py)).transpose()?;
+                let path = row.cgroup_path.as_ref().map(text);
+                let group =
+                    (row.cgroup, path, container, row.direction, &row.protocol, row.packets, row.bytes, row.rate);
+                group.into_pyobject(py)
+            });
+            let denied = reading.counts.denied.iter().map(|row| (&row.rule, row.packets, row.bytes).into_pyobject(py));
+            let (groups, denied) = (groups.collect::<PyResult<Vec<_>>>()?, denied.collect::<PyResult<Vec<_>>>()?);
+            Ok((groups, denied).into_pyobject(py)?.into_any())
+        }
+        Reading::Flows(reading) => {
+            let rows: Vec<_> = reading
+                .counts
+                .iter()
+                .map(|row| {
+                    (
+                        row.direction,
+                        &row.protocol,
+                        &row.source,
+                        row.source_port,
+                        &row.destination,
+                        row.destination_port,
+                        row.vlan,
+                        row.packets,
+                        row.bytes,
+                        row.rate,
+                    )
+                })
+                .collect();
+            Ok(rows.into_pyobject(py)?.into_any())
+        }
         Reading::Packets(reading) => {
             let pair = |count: &PacketCount| (count.packets, count.bytes);
             let counts = &reading.counts;

@@ -216,7 +216,7 @@ fn dataclass_fields<'py>(py: Python<'py>, schema: &Schema) -> PyResult<Bound<'py
 }
 
 /// A value of a record, as Python has it.
-trait ToPython {
+pub(crate) trait ToPython {
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>>;
 }
 

@@ -27,7 +27,7 @@ use ebpflab::{
     rules::{self, Lists, Rules},
     schema::Record,
     session,
-    tools::{EventOptions, Only, count, dashboard, exec, open, xdp},
+    tools::{EventOptions, Only, cgroup, count, dashboard, exec, flows, open, xdp},
 };
 use pyo3::{
     exceptions::PyValueError,
@@ -348,6 +348,23 @@ fn parse_hook(hook: Option<&str>) -> PyResult<Option<Kind>> {
     hook.map(str::parse).transpose().map_err(to_python)
 }
 
+/// Rules are texts; the first that is none is an error.
+fn parse_rules(rules: &[String]) -> PyResult<Vec<cgroup::Deny>> {
+    rules.iter().map(|rule| rule.parse()).collect::<Result<_, _>>().map_err(to_python)
+}
+
+/// Whether texts are rules for `attach_cgroup`: raises ValueError for the first that is none.
+#[pyfunction]
+fn check_rules(rules: Vec<String>) -> PyResult<()> {
+    parse_rules(&rules).map(drop)
+}
+
+#[pyfunction]
+fn attach_cgroup(py: Python<'_>, cgroup: PathBuf, deny: Vec<String>, max_entries: Option<u32>) -> PyResult<Session> {
+    let options = cgroup::Options { deny: parse_rules(&deny)?, max_entries };
+    py.detach(|| cgroup::attach(&cgroup, &options)).map(Session).map_err(to_python)
+}
+
 #[pyfunction]
 fn attach_count(py: Python<'_>, only: Filter, hook: Option<&str>, max_entries: Option<u32>) -> PyResult<Session> {
     let options = count::Options { only: only.into(), hook: parse_hook(hook)?, max_entries };
@@ -371,6 +388,12 @@ fn attach_exec(
     let events = EventOptions { only: only.into(), hook: parse_hook(hook)?, buffer };
     let options = exec::Options { events, exits };
     py.detach(|| exec::attach(&options)).map(Session).map_err(to_python)
+}
+
+#[pyfunction]
+fn attach_flows(py: Python<'_>, iface: OsString, hook: Option<&str>, max_entries: Option<u32>) -> PyResult<Session> {
+    let options = flows::Options { hook: parse_hook(hook)?, max_entries };
+    py.detach(|| flows::attach(&iface, &options)).map(Session).map_err(to_python)
 }
 
 #[pyfunction]
@@ -506,9 +529,9 @@ fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 mod _ebpflab {
     #[pymodule_export]
     use super::{
-        Events, PacketProgram, Session, Stats, attach_count, attach_dashboard, attach_exec, attach_open, attach_xdp,
-        check_cidr, features, features_json, links, links_json, maps, maps_json, programs, programs_json, schemas,
-        verdict, verdict_json, verify,
+        Events, PacketProgram, Session, Stats, attach_cgroup, attach_count, attach_dashboard, attach_exec,
+        attach_flows, attach_open, attach_xdp, check_cidr, check_rules, features, features_json, links, links_json,
+        maps, maps_json, programs, programs_json, schemas, verdict, verdict_json, verify,
     };
     #[pymodule_export]
     use super::{

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import count, dashboard, doctor, exec, inspect, open, query, recover, replay, xdp
+from ebpflab.cli import cgroup, count, dashboard, doctor, exec, flows, inspect, open, query, recover, replay, xdp
 from ebpflab.cli.output import complain
 
 app = typer.Typer(
@@ -18,10 +18,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("cgroup")(cgroup.command)
 app.command("count")(count.command)
 app.command("dashboard")(dashboard.command)
 app.command("doctor")(doctor.command)
 app.command("exec")(exec.command)
+app.command("flows")(flows.command)
 app.command("links")(inspect.links)
 app.command("maps")(inspect.maps)
 app.command("open")(open.command)

@@ -105,6 +105,11 @@ Hook = Annotated[
     typer.Option("--hook", help="Take this hook or fail; else the best that the kernel has."),
 ]
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many events.")]
+Readings = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="End after so many readings.")]
+TcHook = Annotated[
+    Literal["tcx", "clsact"] | None,
+    typer.Option("--hook", help="Take this hook or fail; else tcx where the kernel has it."),
+]
 Timestamp = Annotated[bool, typer.Option("-T", "--timestamp", help="Show the time of each event.")]
 ShowContainer = Annotated[bool, typer.Option("-C", "--show-container", help="Show the container of each event.")]
 Buffer = Annotated[

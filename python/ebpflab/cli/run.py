@@ -94,11 +94,13 @@ def run(
     raise typer.Exit(status)
 
 
-def counting(view: CountView[Counts], interval: float, duration: float | None) -> Output[CountSession[Counts]]:
+def counting(
+    view: CountView[Counts], interval: float, duration: float | None, limit: int | None = None
+) -> Output[CountSession[Counts]]:
     """Make the output of a tool that counts."""
     return Output(
-        lines=lambda session: session.json_lines(interval, duration),
-        show=lambda session: live.show(view.frames(session.readings(interval, duration)), write_text),
+        lines=lambda session: session.json_lines(interval, duration, limit),
+        show=lambda session: live.show(view.frames(session.readings(interval, duration, limit)), write_text),
         totals=lambda session: view.totals(session.stop()),
     )
 

@@ -6,8 +6,11 @@ pub(crate) mod sys;
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap as StdHashMap},
-    error, fmt, fs, io,
+    error, fmt,
+    fs::{self, File},
+    io,
     os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -20,13 +23,16 @@ use aya::{
         perf::{PerfEvent, PerfEventArrayBuffer},
     },
     programs::{
-        FEntry, FExit, KProbe, ProbeKind, Program, ProgramError, ProgramType, RawTracePoint, TestRun as _,
-        TestRunOptions, TracePoint, Xdp, links::FdLink,
+        CgroupAttachMode, CgroupSkbAttachType, FEntry, FExit, KProbe, LinkOrder, ProbeKind, Program, ProgramError,
+        ProgramType, RawTracePoint, SchedClassifier, TcAttachType, TestRun as _, TestRunOptions, TracePoint, Xdp,
+        links::FdLink,
+        tc::{NlOptions, TcAttachOptions},
     },
     sys::SyscallError,
     util::{KernelVersion, online_cpus},
 };
 
+use ebpflab_common::flows::Direction;
 use nix::{
     sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit},
     unistd::SysconfVar,
@@ -35,8 +41,9 @@ use object::{Object as _, ObjectSection as _};
 
 use crate::{
     btf,
+    clsact::Clsact,
     error::{Error, Result, with_causes},
-    privilege,
+    interface, privilege,
 };
 
 pub use aya::programs::XdpMode;
@@ -61,6 +68,29 @@ pub enum Target {
     Tracepoint(Name, Name),
     /// An interface, by index, in the mode asked for.
     Xdp(u32, XdpMode),
+    /// What an interface receives or sends, by a bpf_link (6.6).
+    Tcx(Tc),
+    /// The same by a netlink filter, which goes when the object is dropped, or this process dies.
+    Clsact(Tc),
+    /// What a cgroup of v2, by its directory, and those below it receive or send.
+    CgroupSkb(PathBuf, Direction),
+}
+
+/// One direction of an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tc {
+    /// Its name.
+    pub iface: String,
+    /// Its index.
+    pub index: u32,
+    /// What it receives, or what it sends.
+    pub direction: Direction,
+}
+
+impl fmt::Display for Tc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.iface, self.direction.name())
+    }
 }
 
 impl Target {
@@ -74,6 +104,9 @@ impl Target {
             Self::RawTracepoint(_) => "raw_tracepoint",
             Self::Tracepoint(..) => "tracepoint",
             Self::Xdp(..) => "xdp",
+            Self::Tcx(_) => "tcx",
+            Self::Clsact(_) => "clsact",
+            Self::CgroupSkb(..) => "cgroup_skb",
         }
     }
 }
@@ -88,6 +121,8 @@ impl fmt::Display for Target {
             | Self::RawTracepoint(name) => f.write_str(name),
             Self::Tracepoint(category, name) => write!(f, "{category}:{name}"),
             Self::Xdp(index, _) => write!(f, "interface {index}"),
+            Self::Tcx(tc) | Self::Clsact(tc) => tc.fmt(f),
+            Self::CgroupSkb(cgroup, direction) => write!(f, "{} {}", cgroup.display(), direction.name()),
         }
     }
 }
@@ -149,7 +184,7 @@ impl<'a> Opener<'a> {
             true => refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
         })?;
-        Ok(Object { ebpf, attached: BTreeSet::new(), pairs: Vec::new(), functions: None })
+        Ok(Object { ebpf, attached: BTreeSet::new(), pairs: Vec::new(), clsact: None, functions: None })
     }
 }
 
@@ -225,6 +260,8 @@ pub struct Object {
     /// The programs that are attached, but for the pairs.
     attached: BTreeSet<String>,
     pairs: Vec<[&'static str; 2]>,
+    /// Once a program was attached by a netlink filter.
+    clsact: Option<Clsact>,
     /// Once they were asked for: several megabytes.
     functions: Option<Btf>,
 }
@@ -237,7 +274,16 @@ impl Object {
     pub fn attach(&mut self, name: &str, target: &Target) -> Result<()> {
         self.load(name, target)?;
         let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
-        attach(program, target).map_err(|error| attach_error(target, error))?;
+        match (program, target) {
+            (Program::SchedClassifier(program), Target::Clsact(tc)) => {
+                let clsact = match self.clsact.take() {
+                    Some(clsact) => clsact,
+                    None => Clsact::start(tc.index)?,
+                };
+                attach_clsact(program, self.clsact.insert(clsact), tc)?;
+            }
+            (program, _) => attach(program, target).map_err(|error| attach_error(target, error))?,
+        }
         self.attached.insert(name.to_owned());
         Ok(())
     }
@@ -302,6 +348,21 @@ impl Object {
         sys::program_id(info.as_fd()).map_err(Error::os(format!("ask for the id of program {name}")))
     }
 
+    /// Whether a program that was attached to an interface by TCX or a filter still is.
+    pub fn is_attached(&self, name: &str, target: &Target) -> bool {
+        match target {
+            Target::Clsact(tc) => self.clsact.as_ref().is_some_and(|clsact| clsact.has_filter(tc.direction)),
+            Target::Tcx(tc) => {
+                // By the name that it has now.
+                let name_now = interface::name_of(tc.index).unwrap_or_default();
+                let programs = SchedClassifier::query_tcx(&name_now, tc_attach_type(tc.direction));
+                let ours = self.program_id(name);
+                programs.is_ok_and(|(_, programs)| ours.is_ok_and(|ours| programs.iter().any(|it| it.id() == ours)))
+            }
+            _ => self.attached.contains(name),
+        }
+    }
+
     /// Runs an XDP program or a classifier (tc) on a packet, from its link header on, so many times; nothing is attached.
     /// The kernel wants 14 bytes at least, and for XDP a page less some headroom at most.
     ///
@@ -353,6 +414,9 @@ impl Object {
             // It fails only for a program that is not loaded.
             let _ = unload(program);
         }
+        if self.attached.is_empty() {
+            self.clsact = None;
+        }
     }
 
     /// Sets the value of a one-word array.
@@ -368,8 +432,25 @@ impl Object {
     /// # Errors
     /// [`Error::Object`] if there is no such map.
     pub fn set_value<V: Pod>(&mut self, map: &str, value: V) -> Result<()> {
+        self.set_values(map, &[value])
+    }
+
+    /// Sets the first values of an array.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or no room in it.
+    pub fn set_values<V: Pod>(&mut self, map: &str, values: &[V]) -> Result<()> {
         let mut array = Array::<_, V>::try_from(self.map_mut(map)?).map_err(map_error)?;
-        array.set(0, value, 0).map_err(map_error)
+        (0..).zip(values).try_for_each(|(index, value)| array.set(index, value, 0)).map_err(map_error)
+    }
+
+    /// All values of an array.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map.
+    pub fn array<V: Pod>(&self, map: &str) -> Result<Vec<V>> {
+        let array = Array::<_, V>::try_from(self.map(map)?).map_err(map_error)?;
+        (0..array.len()).map(|index| array.get(&index, 0).map_err(map_error)).collect()
     }
 
     /// The value of an array of one; `None` if the object has no such map.
@@ -541,7 +622,8 @@ impl Object {
         // The kernel counts misses of tracing programs only; those of returns only from 6.7 on, in a link that
         // aya 0.14 does not let us ask.
         let is_return = matches!(program, Program::KProbe(program) if matches!(program.kind(), ProbeKind::Return));
-        if is_return || matches!(program, Program::Xdp(_)) {
+        let is_of_packets = matches!(program, Program::Xdp(_) | Program::SchedClassifier(_) | Program::CgroupSkb(_));
+        if is_return || is_of_packets {
             return None;
         }
         sys::recursion_misses(program.fd().ok()?.as_fd()).ok()?
@@ -609,11 +691,17 @@ fn no_batches(error: &io::Error) -> bool {
 
 /// Whether EPERM is at the bottom of an error.
 fn is_refusal(error: &(dyn error::Error + 'static)) -> bool {
+    has_cause(error, |cause| cause.kind() == io::ErrorKind::PermissionDenied)
+}
+
+/// Whether the kernel does not know what it was asked for.
+fn is_unknown(error: &(dyn error::Error + 'static)) -> bool {
+    has_cause(error, |cause| matches!(cause.raw_os_error(), Some(libc::EINVAL | libc::E2BIG)))
+}
+
+fn has_cause(error: &(dyn error::Error + 'static), is_it: fn(&io::Error) -> bool) -> bool {
     let mut causes = std::iter::successors(Some(error), |error| error.source());
-    causes.any(|cause| {
-        let io = cause.downcast_ref::<io::Error>();
-        io.is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied)
-    })
+    causes.any(|cause| cause.downcast_ref::<io::Error>().is_some_and(is_it))
 }
 
 fn no_program(name: &str) -> Error {
@@ -658,6 +746,8 @@ fn load(program: &mut Program, target: &Target, btf: Option<&Btf>) -> Result<(),
         (Program::RawTracePoint(program), Target::RawTracepoint(_), _) => program.load(),
         (Program::TracePoint(program), Target::Tracepoint(..), _) => program.load(),
         (Program::Xdp(program), Target::Xdp(..), _) => program.load(),
+        (Program::SchedClassifier(program), Target::Tcx(_) | Target::Clsact(_), _) => program.load(),
+        (Program::CgroupSkb(program), Target::CgroupSkb(..), _) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
     match loaded {
@@ -681,6 +771,21 @@ fn attach(program: &mut Program, target: &Target) -> Result<(), ProgramError> {
             TracePoint::attach(program, category, name).map(drop)
         }
         (Program::Xdp(program), Target::Xdp(index, mode)) => attach_xdp(program, *index, *mode),
+        (Program::SchedClassifier(program), Target::Tcx(tc)) => {
+            // Before all others: the first that does not leave the decision to the next one is the last to run.
+            let options = TcAttachOptions::TcxOrder(LinkOrder::first());
+            program.attach_with_options(&tc.iface, tc_attach_type(tc.direction), options).map(drop)
+        }
+        (Program::CgroupSkb(program), Target::CgroupSkb(cgroup, direction)) => {
+            let direction = match direction {
+                Direction::Ingress => CgroupSkbAttachType::Ingress,
+                Direction::Egress => CgroupSkbAttachType::Egress,
+            };
+            let call = "open";
+            let cgroup = File::open(cgroup).map_err(|io_error| SyscallError { call, io_error })?;
+            // A bpf_link is one of many by itself, and the kernel takes no flag that says so.
+            program.attach(cgroup, direction, CgroupAttachMode::Single).map(drop)
+        }
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
@@ -696,6 +801,30 @@ fn attach_xdp(program: &mut Xdp, index: u32, mode: XdpMode) -> Result<(), Progra
     program.attach_to_link(link).map(drop)
 }
 
+fn tc_attach_type(direction: Direction) -> TcAttachType {
+    match direction {
+        Direction::Ingress => TcAttachType::Ingress,
+        Direction::Egress => TcAttachType::Egress,
+    }
+}
+
+/// It is `Clsact` that takes the filter away, in the right network namespace from whatever thread.
+fn attach_clsact(program: &mut SchedClassifier, clsact: &Clsact, tc: &Tc) -> Result<()> {
+    clsact.add(tc.direction, |handle, priority| {
+        let options = TcAttachOptions::Netlink(NlOptions { priority, handle: handle.into(), classid: None });
+        let added = program
+            .attach_with_options(&tc.iface, tc_attach_type(tc.direction), options)
+            .and_then(|id| program.take_link(id))
+            .and_then(|link| {
+                let priority = link.priority();
+                // It holds nothing; dropping it would remove the filter.
+                std::mem::forget(link);
+                priority
+            });
+        added.map_err(|error| attach_error(&Target::Clsact(tc.clone()), error))
+    })
+}
+
 fn unload(program: &mut Program) -> Result<(), ProgramError> {
     match program {
         Program::FEntry(program) => program.unload(),
@@ -704,6 +833,8 @@ fn unload(program: &mut Program) -> Result<(), ProgramError> {
         Program::RawTracePoint(program) => program.unload(),
         Program::TracePoint(program) => program.unload(),
         Program::Xdp(program) => program.unload(),
+        Program::SchedClassifier(program) => program.unload(),
+        Program::CgroupSkb(program) => program.unload(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
@@ -848,6 +979,13 @@ fn attach_error(target: &Target, error: ProgramError) -> Error {
     if matches!(target, Target::Kprobe(_) | Target::Kretprobe(_) | Target::Tracepoint(..)) && is_refusal(&error) {
         return privilege::perf_refused(&format!("attaching to {target}"));
     }
+    if matches!(target, Target::Tcx(_)) && is_unknown(&error) {
+        return Error::NotSupported {
+            feature: "attaching by TCX".to_owned(),
+            needs: "Linux 6.6 or later".to_owned(),
+            reason: "this kernel has no TCX".to_owned(),
+        };
+    }
     let (what, hint) = match target {
         Target::Fentry(name) | Target::Fexit(name) | Target::Kprobe(name) | Target::Kretprobe(name) => {
             (format!("kernel function {name}"), "")
@@ -857,6 +995,11 @@ fn attach_error(target: &Target, error: ProgramError) -> Error {
             (format!("tracepoint {category}:{name}"), "; is tracefs mounted on /sys/kernel/tracing?")
         }
         Target::Xdp(index, _) => (format!("interface {index}"), ""),
+        Target::Tcx(tc) | Target::Clsact(tc) => (tc.to_string(), ""),
+        Target::CgroupSkb(cgroup, _) if is_refusal(&error) => {
+            (format!("cgroup {}", cgroup.display()), "; a program there, or above, allows no others beside it")
+        }
+        Target::CgroupSkb(cgroup, _) => (format!("cgroup {}", cgroup.display()), ""),
     };
     Error::Attach { target: what, reason: format!("{}{hint}", with_causes(&error)) }
 }

@@ -56,7 +56,7 @@ const MAP_TYPES: [(&str, MapType); 9] = [
     ("cgroup_array", MapType::CgroupArray),
 ];
 
-/// The helpers that the embedded programs call.
+/// The helpers that the embedded tracing programs call.
 const HELPERS: [(&str, BpfHelper); 18] = [
     ("bpf_map_lookup_elem", BpfHelper::BPF_FUNC_map_lookup_elem),
     ("bpf_map_update_elem", BpfHelper::BPF_FUNC_map_update_elem),
@@ -78,6 +78,12 @@ const HELPERS: [(&str, BpfHelper); 18] = [
     ("bpf_ringbuf_output", BpfHelper::BPF_FUNC_ringbuf_output),
 ];
 
+/// The helpers that only programs on packets call, each with a type of programs that does.
+const PACKET_HELPERS: [(&str, BpfHelper, ProgramType); 2] = [
+    ("bpf_skb_cgroup_id", BpfHelper::BPF_FUNC_skb_cgroup_id, ProgramType::CgroupSkb),
+    ("bpf_skb_load_bytes", BpfHelper::BPF_FUNC_skb_load_bytes, ProgramType::SchedClassifier),
+];
+
 /// For each type of programs: its name, what it is for, and whether the kernel loads one.
 pub(crate) fn program_types() -> Vec<(&'static str, &'static str, Known)> {
     PROGRAM_TYPES
@@ -90,9 +96,11 @@ pub(crate) fn map_types() -> Vec<(&'static str, Known)> {
     MAP_TYPES.map(|(name, kind)| (name, is_map_supported(kind).map_err(|error| Unknown::new(&error)))).into()
 }
 
-/// For each helper: its name, and whether a tracing program may call it.
+/// For each helper: its name, and whether a program may call it.
 pub(crate) fn helpers() -> Vec<(&'static str, Known)> {
-    HELPERS.map(|(name, helper)| (name, helper_of_tracing(helper))).into()
+    let tracing = HELPERS.iter().map(|(name, helper)| (*name, helper_of_tracing(*helper)));
+    let packets = PACKET_HELPERS.iter().map(|(name, helper, kind)| (*name, helper_of(*kind, *helper)));
+    tracing.chain(packets).collect()
 }
 
 /// Checks that the kernel lets tracing programs call what these programs of an object call. Under lockdown it refuses
@@ -124,11 +132,14 @@ fn calls(function: &aya_obj::Function) -> impl Iterator<Item = u32> + '_ {
 
 /// Raw tracepoint programs may call what kprobe programs may; the second is asked where the first says no.
 fn helper_of_tracing(helper: BpfHelper) -> Known {
-    let supported = |kind| is_helper_supported(kind, helper).map_err(|error: ProgramError| Unknown::new(&error));
-    match supported(ProgramType::RawTracePoint)? {
+    match helper_of(ProgramType::RawTracePoint, helper)? {
         true => Ok(true),
-        false => supported(ProgramType::KProbe),
+        false => helper_of(ProgramType::KProbe, helper),
     }
+}
+
+fn helper_of(kind: ProgramType, helper: BpfHelper) -> Known {
+    is_helper_supported(kind, helper).map_err(|error: ProgramError| Unknown::new(&error))
 }
 
 /// Whether the kernel describes its own types.
@@ -187,7 +198,9 @@ mod tests {
     #[test]
     fn the_helpers_are_those_that_our_programs_call() {
         let called: BTreeSet<_> = objects::ALL.iter().flat_map(|elf| called(elf)).collect();
-        let listed: BTreeSet<_> = HELPERS.iter().map(|(_, helper)| *helper as u32).collect();
+        let tracing = HELPERS.iter().map(|(_, helper)| *helper as u32);
+        let packets = PACKET_HELPERS.iter().map(|(_, helper, _)| *helper as u32);
+        let listed: BTreeSet<_> = tracing.chain(packets).collect();
         assert_eq!(called, listed);
     }
 }

@@ -1,18 +1,20 @@
 //! What each tool will do here, and whether each kind of hook works.
 
+use ebpflab_common::flows::Direction;
+
 use super::{no, yes};
 use crate::{
-    bpf::{self, Object, Opener, Target},
+    bpf::{self, Object, Opener, Target, Tc},
     error::{Error, Result},
     hooks::{self, Kind, Way},
     objects,
-    privilege::{self, TRACING},
+    privilege::{self, NETWORK, TRACING},
     records::{Feature, HookVerdict, Verdict},
-    tools::{Needs, needs},
+    tools::{Needs, cgroup, needs},
 };
 
 /// The tools that there are verdicts on.
-pub const TOOLS: [&str; 5] = ["count", "dashboard", "exec", "open", "xdp"];
+pub const TOOLS: [&str; 7] = ["cgroup", "count", "dashboard", "exec", "flows", "open", "xdp"];
 
 /// What a tool will do here, and why. Its maps are made and taken away; in the place of its programs others that do
 /// nothing are attached for a moment.
@@ -106,19 +108,24 @@ pub(super) fn hooks() -> Vec<Feature> {
         }
     };
     let function = || "do_sys_openat2".into();
+    let loopback = || Tc { iface: "lo".to_owned(), index: 1, direction: Direction::Ingress };
     let targets = [
         (Kind::Fentry, Target::Fentry(function())),
         (Kind::Kprobe, Target::Kprobe(function())),
         (Kind::Kretprobe, Target::Kretprobe(function())),
         (Kind::RawTracepoint, Target::RawTracepoint("sys_enter".into())),
         (Kind::Tracepoint, Target::Tracepoint("sched".into(), "sched_process_exec".into())),
+        (Kind::Tcx, Target::Tcx(loopback())),
+        (Kind::Clsact, Target::Clsact(loopback())),
+        (Kind::CgroupSkb, cgroup::top()),
     ];
     targets
         .into_iter()
         .map(|(kind, target)| {
             let found = format!("a program was attached to {target}");
             let way = Way { kind, programs: vec![("", target)], tails: Vec::new(), blind_to: &[] };
-            match hooks::probe(&mut probes, &way) {
+            let needed = if matches!(kind, Kind::Tcx | Kind::Clsact | Kind::CgroupSkb) { NETWORK } else { TRACING };
+            match privilege::require("attaching", needed).and_then(|()| hooks::probe(&mut probes, &way)) {
                 Ok(()) => yes("hook", kind.to_string(), found),
                 Err(error) => {
                     let (reason, fix) = told(&error);

@@ -2,10 +2,10 @@
 
 use std::{collections::HashMap, fs, time::Instant};
 
-use super::{Keep, Needs, Only, in_initial_pid_namespace, kernel_release, now};
+use super::{Keep, Needs, Only, in_initial_pid_namespace, kernel_release, max_entries, now};
 use crate::{
     bpf::{Object, Opener, Target},
-    error::{Error, Result},
+    error::Result,
     hooks::{self, ENTRIES, EXITS, Kind, Way},
     objects, privilege,
     records::{Attached, PidCount, PidReading, Reading},
@@ -59,15 +59,7 @@ pub fn attach(options: &Options) -> Result<Session> {
 fn open(options: &Options) -> Result<(Object, Keep)> {
     let keep = options.only.prepare()?;
     needs().check_privileges()?;
-    let mut opener = keep.opener(Opener::new(objects::COUNT));
-    match options.max_entries {
-        // The kernel allocates all of it at once; more would not fit into the memory that it may ask for.
-        Some(entries) if !(1..=1 << 24).contains(&entries) => {
-            return Err(Error::InvalidArgument(format!("a map has 1 to 16777216 entries, not {entries}")));
-        }
-        Some(entries) => opener = opener.max_entries("COUNTS", entries),
-        None => {}
-    }
+    let mut opener = max_entries(keep.opener(Opener::new(objects::COUNT)), "COUNTS", options.max_entries)?;
     // Where tracefs is not to be read this way cannot be attached either.
     if let Ok(offset) = tracefs::field_offset("syscalls", "sys_exit_openat", "ret") {
         opener = opener.global("SYS_EXIT_RET", offset);

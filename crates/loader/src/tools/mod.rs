@@ -1,8 +1,10 @@
 //! The tools: each opens its object, chooses its hooks and becomes a [`crate::session::Session`].
 
+pub mod cgroup;
 pub mod count;
 pub mod dashboard;
 pub mod exec;
+pub mod flows;
 mod only;
 pub mod open;
 mod ring;
@@ -19,6 +21,7 @@ use nix::sys::time::TimeValLike as _;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::{
+    bpf::Opener,
     error::{Error, Result},
     hooks::{Kind, Way},
     privilege::{self, Capability},
@@ -53,8 +56,8 @@ impl Needs {
 }
 
 /// What each of the tools needs.
-pub(crate) fn needs() -> [Needs; 5] {
-    [count::needs(), dashboard::needs(), exec::needs(), open::needs(), xdp::needs()]
+pub(crate) fn needs() -> [Needs; 7] {
+    [cgroup::needs(), count::needs(), dashboard::needs(), exec::needs(), flows::needs(), open::needs(), xdp::needs()]
 }
 
 /// What a tool that has events is asked for.
@@ -98,6 +101,21 @@ fn comm(record: &[u8]) -> Text<'_> {
 /// The name that stands in a record, without its padding.
 fn name_at(record: &[u8], offset: usize) -> Text<'_> {
     record.get(offset..).and_then(<[u8]>::first_chunk).map_or(&[][..], event::unpadded).into()
+}
+
+/// Sets how many entries a map of counts holds, if that was asked for.
+///
+/// # Errors
+/// [`Error::InvalidArgument`] for a number that no map has.
+fn max_entries<'a>(opener: Opener<'a>, map: &'a str, asked: Option<u32>) -> Result<Opener<'a>> {
+    match asked {
+        // The kernel allocates all of it at once; more would not fit into the memory that it may ask for.
+        Some(entries) if !(1..=1 << 24).contains(&entries) => {
+            Err(Error::InvalidArgument(format!("a map has 1 to 16777216 entries, not {entries}")))
+        }
+        Some(entries) => Ok(opener.max_entries(map, entries)),
+        None => Ok(opener),
+    }
 }
 
 /// The size that the kernel takes: a power of two, at least a page, that holds the largest record.
