@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 from typing import TYPE_CHECKING, TypeVar
 
 import ebpflab
@@ -163,7 +164,7 @@ def test_rules_deny_what_comes_from_there(start: Start, group: Path) -> None:
                 host, _, port = source.partition(":")
                 # Of the parent: whoever sends is in no cgroup with rules.
                 subprocess.run(
-                    ["python3", "-c", SENDER, host, port, str(udp.getsockname()[1]), str(os.getppid())], check=True
+                    [sys.executable, "-c", SENDER, host, port, str(udp.getsockname()[1]), str(os.getppid())], check=True
                 )
             assert udp.recvfrom(10)[1] == ("127.0.0.8", 4321)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.kernel.conftest import Start
 
-HOOKS = ("tcx", "clsact")
+HOOKS = ("tcx", "clsact") if lab.has_tcx() else ("clsact",)
 #: An IPv4 packet with nothing in its datagram, from 10.0.0.1:1000 to 10.0.0.2:53.
 DATAGRAM = bytes.fromhex("4500001c00000000401100000a0000010a00000203e8003500080000")
 FLOWS = ("flows", "--iface", "wire", "-i", "60")
@@ -34,8 +34,6 @@ FLOWS = ("flows", "--iface", "wire", "-i", "60")
 def hook(request: pytest.FixtureRequest) -> str:
     """Every hook of this kernel."""
     kind: str = request.param
-    if kind == "tcx" and not lab.has_tcx():
-        pytest.skip("the kernel has no TCX")
     return kind
 
 

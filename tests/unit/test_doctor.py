@@ -11,6 +11,7 @@ from ebpflab import Feature, HookVerdict, Verdict, _ebpflab, verdict
 from ebpflab.doctor import TOOLS
 from ebpflab.views import doctor
 
+from tests.vm.matrix import is_earned
 from tests.vm.page import PAGE, Results, page
 
 if TYPE_CHECKING:
@@ -96,6 +97,19 @@ def test_results_survive_their_file(tmp_path: Path) -> None:
     written = outcome("5.10.0-46-amd64", "no kprobes")
     written.write(tmp_path / "results")
     assert Results.read(tmp_path / "results") == written
+
+
+@pytest.mark.parametrize(
+    ("release", "reason", "earned"),
+    [
+        ("5.10.0-46-amd64", "the kernel has no TCX", True),
+        ("6.1.170", "the kernel has no TCX", True),
+        ("6.12.95", "the kernel has no TCX", False),
+        ("5.10.0-46-amd64", "the kernel has no kprobes", False),
+    ],
+)
+def test_a_skip_is_earned_only_by_what_came_later(release: str, reason: str, earned: bool) -> None:
+    assert is_earned(reason, outcome(release, reason)) == earned
 
 
 def cells_of(test: PurePath) -> set[str]:
