@@ -57,7 +57,7 @@ const MAP_TYPES: [(&str, MapType); 9] = [
 ];
 
 /// The helpers that the embedded tracing programs call.
-const HELPERS: [(&str, BpfHelper); 18] = [
+const HELPERS: [(&str, BpfHelper); 19] = [
     ("bpf_map_lookup_elem", BpfHelper::BPF_FUNC_map_lookup_elem),
     ("bpf_map_update_elem", BpfHelper::BPF_FUNC_map_update_elem),
     ("bpf_map_delete_elem", BpfHelper::BPF_FUNC_map_delete_elem),
@@ -76,6 +76,7 @@ const HELPERS: [(&str, BpfHelper); 18] = [
     ("bpf_probe_read_kernel_str", BpfHelper::BPF_FUNC_probe_read_kernel_str),
     ("bpf_ktime_get_boot_ns", BpfHelper::BPF_FUNC_ktime_get_boot_ns),
     ("bpf_ringbuf_output", BpfHelper::BPF_FUNC_ringbuf_output),
+    ("bpf_ringbuf_query", BpfHelper::BPF_FUNC_ringbuf_query),
 ];
 
 /// The helpers that only programs on packets call, each with a type of programs that does.
