@@ -58,8 +58,8 @@ class Tracer:
     root: str
     #: The command line for all processes, or for one.
     command: Callable[[int | None], list[str]]
-    #: What it says when it lost events.
-    lost: str
+    #: What stands once in its output for each of the workload's opens.
+    sign: str
 
 
 def _ebpflab(pid: int | None) -> list[str]:
@@ -75,9 +75,9 @@ def _opensnoop(pid: int | None) -> list[str]:
 
 
 TRACERS = (
-    Tracer("ebpflab", "", _ebpflab, '"dropped":'),
-    Tracer("bpftrace", str(PEERS), _bpftrace, "Lost"),
-    Tracer("libbpf-tools", str(PEERS), _opensnoop, "ost"),
+    Tracer("ebpflab", "", _ebpflab, f'"path":"{TARGET}"'),
+    Tracer("bpftrace", str(PEERS), _bpftrace, TARGET),
+    Tracer("libbpf-tools", str(PEERS), _opensnoop, TARGET),
 )
 
 
@@ -125,7 +125,7 @@ class Running:
 
     def delivered(self) -> int:
         """How many of the workload's opens its output has."""
-        return self.output.read_bytes().count(TARGET.encode())
+        return self.output.read_bytes().count(self.tracer.sign.encode())
 
 
 def wrapped(tracer: Tracer, pid: int | None) -> list[str]:
