@@ -152,11 +152,11 @@ def traced(tracer: Tracer | None, *, filtered: bool = False) -> Iterator[Running
         return
     with canary() as pid:
         running = Running(tracer, pid if filtered else None)
-        try:
-            wait_until(lambda: running.sees(CANARY))
-            yield running
-        finally:
-            running.stop()
+        wait_until(lambda: running.sees(CANARY))
+    try:
+        yield running
+    finally:
+        running.stop()
 
 
 @contextlib.contextmanager
@@ -228,7 +228,7 @@ def sample(tracer: Tracer | None) -> Sample:
 
 
 def settle(running: Running) -> None:
-    """Wait until the output does not grow by more than the canary's lines any more."""
+    """Wait until the output does not grow by more than what others open."""
     size = -1
     while size < (size := running.output.stat().st_size) - 50_000:
         time.sleep(0.3)
@@ -278,9 +278,9 @@ def flood(tracer: Tracer) -> Flood:
     with canary():
         running = Running(tracer, None)
         wait_until(lambda: running.sees(CANARY))
-        opens = sum(each.calls for each in work("flood", TARGET, FLOOD_SECONDS, copies=os.cpu_count() or 1))
-        settle(running)
-        running.stop()
+    opens = sum(each.calls for each in work("flood", TARGET, FLOOD_SECONDS, copies=os.cpu_count() or 1))
+    settle(running)
+    running.stop()
     text = running.output.with_suffix(".err").read_text(errors="replace")
     lines = [line for line in text.splitlines() if re.search("lost|dropped", line, re.IGNORECASE)]
     return Flood(tracer.name, opens, opens - running.delivered(), lines[-1] if lines else "")
