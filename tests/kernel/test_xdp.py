@@ -132,6 +132,7 @@ def test_frames_of_every_kind(start: Start, wire: tuple[str, str], mode: str) ->
     assert ended.ledger["seen"] == len(frames)
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("frame", FRAMES, ids=lambda frame: frame.what.replace(" ", "-"))
 def test_the_frames_are_what_they_are_named(frame: Frame) -> None:
     """That each is at least a link header, and that no two are the same, or a test would count one twice."""
@@ -195,6 +196,7 @@ def test_a_mode_that_the_driver_lacks_is_no_fallback(start: Start, loopback: str
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("mode", ["auto", "skb", "drv"])
 def test_an_interface_carries_one_program(start: Start, wire: tuple[str, str], mode: str) -> None:
     sender, receiver = wire
