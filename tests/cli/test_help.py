@@ -16,7 +16,7 @@ from ebpflab.doctor import TOOLS
 if TYPE_CHECKING:
     from tests.cli.conftest import Run
 
-ROOT = typer.main.get_group(app)
+ROOT = typer.main.get_group(app())
 
 
 def test_the_commands_are_those_of_this_test() -> None:

@@ -27,7 +27,8 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 def prepare() -> None:
     """Fork from now on: what a command needs is imported once."""
-    for module in ("ebpflab.cli", "ebpflab.views"):
+    commands = importlib.import_module("ebpflab.cli").COMMANDS
+    for module in ("ebpflab.views", *(f"ebpflab.cli.{module}" for module, _ in commands.values())):
         importlib.import_module(module)
     Process.wanted = True
 

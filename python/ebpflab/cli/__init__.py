@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 from typing import Annotated
 
 import typer
 
-from ebpflab.cli import cgroup, count, dashboard, doctor, exec, flows, inspect, open, query, recover, replay, xdp
 from ebpflab.cli.output import complain
 
-app = typer.Typer(
-    help="Typed events out of the running Linux kernel.",
-    epilog="Each tool attaches its own BPF programs and takes them away when it ends. They need root, or the"
-    " capabilities that the command's error message names; query, recover and replay read files and need nothing.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("cgroup")(cgroup.command)
-app.command("count")(count.command)
-app.command("dashboard")(dashboard.command)
-app.command("doctor")(doctor.command)
-app.command("exec")(exec.command)
-app.command("flows")(flows.command)
-app.command("links")(inspect.links)
-app.command("maps")(inspect.maps)
-app.command("open")(open.command)
-app.command("programs")(inspect.programs)
-app.command("query")(query.command)
-app.command("recover")(recover.command)
-app.command("replay")(replay.command)
-app.command("xdp")(xdp.command)
+#: Each command, and where its function is.
+COMMANDS = {
+    "cgroup": ("cgroup", "command"),
+    "count": ("count", "command"),
+    "dashboard": ("dashboard", "command"),
+    "doctor": ("doctor", "command"),
+    "exec": ("exec", "command"),
+    "flows": ("flows", "command"),
+    "links": ("inspect", "links"),
+    "maps": ("inspect", "maps"),
+    "open": ("open", "command"),
+    "programs": ("inspect", "programs"),
+    "query": ("query", "command"),
+    "recover": ("recover", "command"),
+    "replay": ("replay", "command"),
+    "xdp": ("xdp", "command"),
+}
+
+
+def app(*names: str) -> typer.Typer:
+    """Return the command line with these commands, or all."""
+    made = typer.Typer(
+        help="Typed events out of the running Linux kernel.",
+        epilog="Each tool attaches its own BPF programs and takes them away when it ends. They need root, or the"
+        " capabilities that the command's error message names; query, recover and replay read files and need nothing.",
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback(invoke_without_command=True)(_root)
+    for name in names or COMMANDS:
+        module, function = COMMANDS[name]
+        made.command(name)(getattr(importlib.import_module(f"ebpflab.cli.{module}"), function))
+    return made
 
 
 def _version(asked: bool) -> None:
@@ -42,8 +54,7 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback(invoke_without_command=True)
-def root(
+def _root(
     context: typer.Context,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print it.")] = False,
 ) -> None:
@@ -55,8 +66,10 @@ def root(
 
 def main() -> None:
     """Run the command line: bad usage is one sentence and status 2, Ctrl-C before anything is attached is 130."""
+    # Of the others none is imported where one is named: half of the time until it starts would go there.
+    named = [name for name in sys.argv[1:2] if name in COMMANDS]
     try:
-        status = app(prog_name="ebpflab", standalone_mode=False)
+        status = app(*named)(prog_name="ebpflab", standalone_mode=False)
     except typer.TyperException as error:
         complain(error.format_message())
         status = error.exit_code
