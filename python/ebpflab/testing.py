@@ -111,8 +111,8 @@ class PacketProgram:
         """Run it on a packet, from the link header on, `repeat` times.
 
         Raises:
-            ValueError: `repeat` is less than 1.
-            OSError: The kernel does not take the packet: it has less than 14 bytes, or for XDP more than about 3,500.
+            ValueError: `repeat` is less than 1, or the packet has less than 14 bytes.
+            OSError: The kernel does not take the packet: for XDP it has more than about 3,500 bytes.
 
         """
         if repeat < 1:

@@ -84,18 +84,22 @@ class Start(Protocol):
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _able() -> None:
+def _able() -> Iterator[None]:
     if os.geteuid() != 0:
         pytest.skip("the kernel tests need root")
     # Under nohup(1) SIGHUP is ignored, and so it would be by all that is started here.
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     lacking = [program for program in ("bpftool", "ip", "ping", "unshare") if shutil.which(program) is None]
     assert not lacking, f"the kernel tests run {', '.join(lacking)}; install them"
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(autouse=True)
 def _nothing_is_left(_able: None) -> Iterator[None]:
     kernel, files = lab.kernel_ids(), lab.open_files()
+    # Only what a test leaves is looked through at its end, and not all that was imported: a second under emulation.
+    gc.freeze()
     yield
     gc.collect()
     left = lab.left_behind(kernel)

@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,8 @@ WITHOUT_TRACEFS = (
 )
 # What has it is the first process of a PID namespace of its own.
 IN_PID_NAMESPACE = ("unshare", "--pid", "--fork", "--kill-child")
+#: Of the running kernel, as (6, 18).
+RELEASE = tuple(int(number) for number in os.uname().release.split(".")[:2])
 #: The kinds of cgroup hierarchies. In the matrix there is v2 alone, as Debian has it.
 HIERARCHIES = ("v2", pytest.param("v1", marks=pytest.mark.native))
 CLONE_NEWNET = 0x4000_0000
@@ -408,8 +411,7 @@ def none_missed(ledger: dict[str, int]) -> bool:
 
     Where programs may be preempted it skips some, mostly of calls that nobody asked for; that it did is told.
     """
-    release = tuple(int(number) for number in os.uname().release.split(".")[:2])
-    return preemptible() or ledger["missed"] == (0 if release >= (5, 12) else None)
+    return preemptible() or ledger["missed"] == (0 if RELEASE >= (5, 12) else None)
 
 
 def but_for_missed(stderr: str) -> str:
@@ -434,7 +436,7 @@ def probe(hook: str) -> str | None:
 
 def has_tcx() -> bool:
     """Whether programs may be attached to interfaces by TCX."""
-    return tuple(int(number) for number in os.uname().release.split(".")[:2]) >= (6, 6)
+    return RELEASE >= (6, 6)
 
 
 def skip_unless_able(tool: Tool, hook: str) -> None:
@@ -549,6 +551,9 @@ def kernel_ids() -> set[tuple[str, int]]:
 
 #: BPF_PROG_GET_NEXT_ID and so on, include/uapi/linux/bpf.h.
 _GET_NEXT_ID = {"prog": 11, "map": 12, "link": 31}
+_PROG_QUERY = 16
+#: BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET_EGRESS.
+INGRESS, EGRESS = 0, 1
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}[platform.machine()]
 
 
@@ -559,6 +564,21 @@ def _ids(command: int) -> Iterator[int]:
         yield attr[1]
         attr[0] = attr[1]
     assert ctypes.get_errno() == errno.ENOENT, os.strerror(ctypes.get_errno())
+
+
+def programs_on(cgroup: Path, attach_type: int) -> int:
+    """Return how many programs a cgroup itself has of a type. BPF_PROG_QUERY with as much as 5.10 knows of it."""
+    fd = os.open(cgroup, os.O_RDONLY | os.O_DIRECTORY)
+    ids = (ctypes.c_uint32 * 64)()
+    try:
+        # Of union bpf_attr: target_fd, attach_type, query_flags, attach_flags, prog_ids, prog_cnt.
+        attr = bytearray(struct.pack("=IIIIQI", fd, attach_type, 0, 0, ctypes.addressof(ids), len(ids)))
+        buffer = (ctypes.c_char * len(attr)).from_buffer(attr)
+        failed = _LIBC.syscall(ctypes.c_long(_SYS_BPF), _PROG_QUERY, buffer, ctypes.sizeof(buffer))
+        assert failed == 0, os.strerror(ctypes.get_errno())
+        return int.from_bytes(attr[-4:], sys.byteorder)
+    finally:
+        os.close(fd)
 
 
 def held_by_others() -> set[tuple[str, int]]:

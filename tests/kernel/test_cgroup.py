@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import os
 import signal
 import socket
@@ -98,9 +97,16 @@ def test_tcp_and_udp_are_what_the_interface_counts_less_link_headers(start: Star
     # The other end is in the cgroup too: what one end sent the other received.
     packets = after.tx_packets - before.tx_packets + after.rx_packets - before.rx_packets
     octets = after.tx_bytes - before.tx_bytes + after.rx_bytes - before.rx_bytes - 14 * packets
-    for direction in ("ingress", "egress"):
-        passed = [row for row in rows if row["direction"] == direction]
-        assert (sum(row["packets"] for row in passed), sum(row["bytes"] for row in passed)) == (packets, octets)
+    passed = {
+        direction: (
+            packets - sum(row["packets"] for row in rows if row["direction"] == direction),
+            octets - sum(row["bytes"] for row in rows if row["direction"] == direction),
+        )
+        for direction in ("ingress", "egress")
+    }
+    # Kernels before 6.12 do not ask programs about the SYN-ACK of IPv6 on its way out (docs/tools/cgroup.md).
+    unasked = (1, 80) if lab.RELEASE < (6, 12) else (0, 0)
+    assert passed == {"ingress": (0, 0), "egress": unasked}
 
 
 SENT, REFUSED = [0], [errno.EPERM]
@@ -192,20 +198,19 @@ def test_rules_end_with_the_tool_however_it_ends(start: Start, group: Path, end:
     assert within(group, lambda: send("127.1.0.1", 9)) == REFUSED
     tool.process.send_signal(end)
     tool.process.wait()
-    assert lab.eventually(lambda: not attached_to(group))
+    assert lab.eventually(lambda: attached_to(group) == (0, 0))
     assert within(group, lambda: send("127.1.0.1", 9)) == SENT
 
 
-def attached_to(cgroup: Path) -> list[str]:
-    """Return the names of the programs on a cgroup, as the kernel lists them."""
-    done = subprocess.run(["bpftool", "-j", "cgroup", "show", cgroup], capture_output=True, text=True, check=False)
-    return [each["name"] for each in json.loads(done.stdout.strip() or "[]")]
+def attached_to(cgroup: Path) -> tuple[int, int]:
+    """Return how many programs the kernel lists on a cgroup, for what comes in and for what goes out."""
+    return lab.programs_on(cgroup, lab.INGRESS), lab.programs_on(cgroup, lab.EGRESS)
 
 
 def test_two_at_once_each_deny(start: Start, group: Path) -> None:
     first = start("cgroup", str(group), "-i", "60", "--deny", "127.1.0.0/16").attached()
     second = start("cgroup", f"/{group.name}", "-i", "60", "--deny", "127.2.0.0/16").attached()
-    assert sorted(attached_to(group)) == ["cgroup_egress"] * 2 + ["cgroup_ingress"] * 2
+    assert attached_to(group) == (2, 2)
     assert within(group, lambda: send("127.1.0.1", 9) + send("127.2.0.1", 9)) == REFUSED * 2
     assert first.stop().status == 0
     assert within(group, lambda: send("127.1.0.1", 9) + send("127.2.0.1", 9)) == SENT + REFUSED
@@ -230,6 +235,7 @@ def test_a_cgroup_that_goes_away(start: Start, group: Path) -> None:
     assert (ended.status, ended.stderr) == (1, f"ebpflab: cgroup {lost.path} went away while it was watched\n")
 
 
+@pytest.mark.native
 def test_what_is_no_cgroup_of_v2(start: Start, tmp_path: Path) -> None:
     ended = start("cgroup", str(tmp_path)).ended()
     assert (ended.status, ended.records) == (1, [])
@@ -245,6 +251,7 @@ def test_a_cgroup_of_v1_is_refused(start: Start) -> None:
     assert ended.stderr.startswith(f"ebpflab: cgroup {mount} is of v1, and programs on packets know only v2, ")
 
 
+@pytest.mark.native
 def test_from_python(group: Path) -> None:
     with ebpflab.cgroup(group, deny=["127.1.0.0/16"]) as counter:
         assert within(group, lambda: send("127.1.0.1", 9)) == REFUSED

@@ -140,6 +140,7 @@ def test_what_is_in_no_container_has_none(opener: lab.Opener) -> None:
     assert event.cgroup_path in paths
 
 
+@pytest.mark.native
 def test_there_has_to_be_one_container(start: Start, mount: Path) -> None:
     ended = start("count", "--container", "no-such-container").ended()
     assert (ended.status, ended.records) == (1, [])

@@ -54,6 +54,7 @@ def test_a_full_map_is_counted(start: Start, opener: lab.Opener) -> None:
     assert (ended.status, ended.stderr) == (3, "ebpflab: lost: map_full 9760\n")
 
 
+@pytest.mark.native
 def test_loss_is_said_but_fails_only_when_asked(start: Start, opener: lab.Opener) -> None:
     opener.do("name", "three-forks")
     tool = start("count", *SELDOM, "--name", "three-forks", "--max-entries", "1").attached()
@@ -115,6 +116,7 @@ def test_only_one_user(start: Start, opener: lab.Opener) -> None:
     assert ended.ledger["submitted"] == of(ended, opener.pid) == 23
 
 
+@pytest.mark.native
 def test_a_user_by_name(start: Start, opener: lab.Opener) -> None:
     tool = start("count", *SELDOM, "--uid", "root", "--pid", str(opener.pid)).attached()
     opener.do("opens", 23)
@@ -139,6 +141,7 @@ def test_all_conditions_must_hold(start: Start, opener: lab.Opener) -> None:
     assert ended.ledger["filtered"] >= 23
 
 
+@pytest.mark.native
 def test_the_tool_does_not_count_itself(start: Start) -> None:
     tool = start("count", "-i", "0.01").attached()
     pid = tool.process.pid
@@ -148,6 +151,7 @@ def test_the_tool_does_not_count_itself(start: Start) -> None:
     assert of(tool.stop(), pid) == 0
 
 
+@pytest.mark.native
 def test_rates_and_names(start: Start, opener: lab.Opener) -> None:
     opener.do("name", "caf\udce9 [x/0:1]")
     tool = start("count", "-i", "0.05", "--pid", str(opener.pid)).attached()
@@ -227,6 +231,7 @@ def test_the_default_hook_is_told_with_its_reason(start: Start) -> None:
     assert tool.ended().status == 0
 
 
+@pytest.mark.native
 def test_from_a_repl(opener: lab.Opener) -> None:
     with ebpflab.counts(pid=opener.pid) as counter:
         opener.do("opens", 23)
@@ -238,6 +243,7 @@ def test_from_a_repl(opener: lab.Opener) -> None:
     assert sum(row.count for row in summary.counts) == 23
 
 
+@pytest.mark.native
 def test_names_are_as_os_fsdecode_gives_them(opener: lab.Opener) -> None:
     opener.do("name", "caf\udce9")
     with ebpflab.counts(name="caf\udce9") as by_text, ebpflab.counts(name=b"caf\xe9") as by_bytes:
@@ -246,6 +252,7 @@ def test_names_are_as_os_fsdecode_gives_them(opener: lab.Opener) -> None:
             assert [(row.comm, row.count) for row in counter.read()] == [("caf\udce9", 23)]
 
 
+@pytest.mark.native
 def test_a_process_that_ended_keeps_its_count(opener: lab.Opener) -> None:
     opener.do("name", "short-lived")
     with ebpflab.counts(name="short-lived") as counter:
@@ -255,6 +262,7 @@ def test_a_process_that_ended_keeps_its_count(opener: lab.Opener) -> None:
         assert {row.comm for row in rows} == {None}
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -272,6 +280,7 @@ def test_bad_arguments_are_value_errors(options: dict[str, Any], message: str) -
         ebpflab.counts(**options)
 
 
+@pytest.mark.native
 def test_time_of_a_reading_is_wall_clock() -> None:
     with ebpflab.counts(pid=os.getpid()) as counter:
         before = time.time_ns()

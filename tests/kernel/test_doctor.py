@@ -145,6 +145,7 @@ def test_features_are_what_the_machine_says_elsewhere(iface: str) -> None:
     assert {record["answer"] for record in found.values()} <= {"yes", "no", "unknown"}
 
 
+@pytest.mark.native
 def test_a_mount_that_is_missing_comes_with_its_command() -> None:
     record = features(doctor("--json", wrapper=lab.WITHOUT_TRACEFS))["kernel", "tracefs"]
     assert record["answer"] == "no"
@@ -224,6 +225,7 @@ def test_what_is_left_behind_is_told(iface: str, tmp_path: Path) -> None:
     ],
     ids=["pid-namespace", "without-ptrace"],
 )
+@pytest.mark.native
 def test_what_cannot_be_seen_is_not_left_behind(iface: str, wrapper: tuple[str, ...]) -> None:
     with ebpflab.xdp(iface):
         found = features(doctor("--json", wrapper=wrapper))
@@ -237,6 +239,7 @@ def left() -> str:
     return feature.found.partition("held by no process: ")[2] if feature.answer == "no" else ""
 
 
+@pytest.mark.native
 def test_before_5_8_it_is_one_sentence(tmp_path: Path) -> None:
     """Such a kernel knows no CAP_BPF, and says so here."""
     last_cap = tmp_path / "cap_last_cap"

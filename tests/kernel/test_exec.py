@@ -86,6 +86,7 @@ def test_the_hook_is_told_with_its_reason(start: Start) -> None:
     assert "tracepoint: " in hook["reason"]
 
 
+@pytest.mark.native
 def test_bytes_beside_the_text_only_where_it_is_not_the_same(start: Start, runner: lab.Runner) -> None:
     program = runner.do("link", "known-program")
     tool = start("exec", "-n", "known-program").attached()
@@ -121,6 +122,7 @@ def test_a_script_is_what_was_executed(start: Start, runner: lab.Runner, hook: s
     assert event["argv"] == ["/bin/true", "-flag", script, "a b"]
 
 
+@pytest.mark.native
 def test_a_program_that_is_not_there_is_no_event(start: Start, runner: lab.Runner) -> None:
     program = runner.do("link", "known-program")
     tool = start("exec", "-n", "known-program").attached()
@@ -188,6 +190,7 @@ def test_only_one_name(start: Start, runner: lab.Runner) -> None:
     assert [(event["pid"], event["comm"]) for event in tool.stop().events] == [(pids[0], "exactly-this")]
 
 
+@pytest.mark.native
 def test_a_limit_ends_it(start: Start, runner: lab.Runner) -> None:
     program = runner.do("link", "known-program")
     tool = start("exec", "-n", "known-program", "--limit", "7").attached()
@@ -245,6 +248,7 @@ def test_what_fits_is_not_lost(start: Start, runner: lab.Runner) -> None:
     assert (ended.ledger["dropped"], ended.status, ended.stderr) == (0, 0, "")
 
 
+@pytest.mark.native
 def test_from_python_arguments_are_as_os_fsdecode_gives_them(runner: lab.Runner) -> None:
     program = runner.do("link", "caf\udce9")
     with ebpflab.execs(name=b"caf\xe9") as session:

@@ -183,6 +183,7 @@ def test_of_10_000_short_processes_each_has_its_end(start: Start, executions: la
     assert (ended.ledger["dropped"], ended.status, ended.stderr) == (0, 0, "")
 
 
+@pytest.mark.native
 def test_from_python_both_kinds_are_typed(executions: lab.Executions) -> None:
     with ebpflab.execs(exits=True) as session:
         done = executions.do("executions")

@@ -148,6 +148,7 @@ def test_who_has_ended_is_in_no_tree(family: lab.Family) -> None:
         assert "key" not in subprocess.run(dump, check=True, capture_output=True, text=True).stdout
 
 
+@pytest.mark.native
 def test_there_has_to_be_a_process(start: Start) -> None:
     ended = start("open", "--tree", "4194305").ended()
     assert (ended.status, ended.stderr) == (1, "ebpflab: there is no process 4194305\n")
@@ -264,6 +265,7 @@ def test_cgroups_made_later_and_paths_below_the_mount(cgroups: Cgroups, openers:
         assert summary.ledger.balanced
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("command", ["open", "exec", "count", "dashboard"])
 def test_there_has_to_be_a_cgroup(start: Start, command: str) -> None:
     ended = start(command, "--cgroup", "/no/such/cgroup").ended()

@@ -152,6 +152,7 @@ def test_a_full_map_is_counted(start: Start, peers: Peers, hook: str) -> None:
     assert (ended.status, ended.stderr) == (0, "ebpflab: lost: map_full 9\n")
 
 
+@pytest.mark.native
 def test_readings_end_at_their_limit(start: Start, peers: Peers) -> None:
     arguments = ("flows", "--iface", "wire", "-i", "0.02", "--limit", "3")
     ended = start(*arguments, wrapper=lab.netns_exec(peers.left)).ended()
@@ -159,6 +160,7 @@ def test_readings_end_at_their_limit(start: Start, peers: Peers) -> None:
     assert (ended.status, ended.stderr) == (0, "")
 
 
+@pytest.mark.native
 def test_from_python(peers: Peers, hook: str) -> None:
     def count() -> list[ebpflab.FlowCount]:
         with ebpflab.flows("wire", hook=hook) as counter:  # type: ignore[arg-type]

@@ -107,6 +107,7 @@ def test_each_open_is_an_event_that_has_it_all(start: Start, opener: lab.Opener,
     assert (ended.status, ended.stderr) == (0, "")
 
 
+@pytest.mark.native
 def test_bytes_beside_the_text_only_where_it_is_not_the_same(start: Start, opener: lab.Opener) -> None:
     tool = start("open", "--pid", str(opener.pid)).attached()
     opener.do("syscalls", [("openat", name, os.O_RDONLY, 0, AT_FDCWD) for name in NAMES])
@@ -117,6 +118,7 @@ def test_bytes_beside_the_text_only_where_it_is_not_the_same(start: Start, opene
     assert [os.fsdecode(lab.raw(event, "path") or b"") for event in events] == list(NAMES)
 
 
+@pytest.mark.native
 def test_from_python_paths_are_as_os_fsdecode_gives_them(opener: lab.Opener) -> None:
     with ebpflab.opens(pid=opener.pid) as session:
         opener.do("syscalls", [("openat", name, os.O_RDONLY, 0, AT_FDCWD) for name in NAMES])
@@ -411,6 +413,7 @@ def test_a_buffer_is_rounded_up(start: Start) -> None:
         assert start("open", "--buffer", str(asked), "-d", "0.01").record()["buffer"] == taken
 
 
+@pytest.mark.native
 def test_people_see_a_line_for_each_event(opener: lab.Opener) -> None:
     opener.do("name", "people")
     command = [*lab.EBPFLAB, "open", "-T", "-n", "people", "--limit", "3"]

@@ -57,6 +57,7 @@ def test_23_pings_are_46_packets(start: Start, loopback: str) -> None:
     assert (ended.status, ended.stderr) == (0, "")
 
 
+@pytest.mark.native
 def test_23_pings_from_python(loopback: str) -> None:
     def count() -> ebpflab.Summary[dict[str, ebpflab.PacketCount]]:
         with ebpflab.xdp("lo") as counter:
@@ -71,6 +72,7 @@ def test_23_pings_from_python(loopback: str) -> None:
     assert summary.ledger.received == 46
 
 
+@pytest.mark.native
 def test_what_is_sent_before_is_not_counted(start: Start, loopback: str) -> None:
     lab.in_namespace(loopback, ping)
     tool = start(*LOOPBACK, "-i", "0.05", wrapper=lab.netns_exec(loopback)).attached()
@@ -96,6 +98,7 @@ def request_from_a_local_server() -> None:
         answering.join()
 
 
+@pytest.mark.native
 def test_an_http_request_is_tcp(start: Start, loopback: str) -> None:
     tool = start(*LOOPBACK, "-i", "0.05", wrapper=lab.netns_exec(loopback)).attached()
     lab.in_namespace(loopback, request_from_a_local_server)
@@ -237,6 +240,7 @@ def test_an_interface_that_goes_away_under_python(wire: tuple[str, str]) -> None
     lab.in_namespace(wire[1], count)
 
 
+@pytest.mark.native
 def test_no_such_interface(start: Start) -> None:
     ended = start("xdp", "--iface", "no-such-iface").ended()
     assert (ended.status, ended.records) == (1, [])
@@ -248,6 +252,7 @@ def test_no_such_interface(start: Start) -> None:
     assert (caught.value.target, str(caught.value)) == ("interface no-such-iface", ended.stderr[len("ebpflab: ") : -1])
 
 
+@pytest.mark.native
 def test_errors_from_python(loopback: str) -> None:
     with pytest.raises(ValueError, match="no XDP mode turbo"):
         ebpflab.xdp("lo", mode="turbo")  # type: ignore[arg-type]
@@ -264,6 +269,7 @@ def test_errors_from_python(loopback: str) -> None:
     lab.in_namespace(loopback, twice)
 
 
+@pytest.mark.native
 def test_readings_name_the_interface_and_never_go_back(start: Start, loopback: str) -> None:
     tool = start(*LOOPBACK, "-i", "0.02", wrapper=lab.netns_exec(loopback)).attached()
     lab.in_namespace(loopback, ping)

@@ -256,6 +256,7 @@ def test_a_stage_that_is_taken_out_is_told(start: Start, loopback: str) -> None:
     assert "ebpflab: lost: missed 12\n" in ended.stderr or lab.preemptible()
 
 
+@pytest.mark.native
 @pytest.mark.parametrize(
     ("blocked", "words"), [("0.0.0.0/0", "all IPv4"), ("::/0", "all IPv6"), (BAD, f"blocks {BAD}")]
 )
@@ -270,6 +271,7 @@ def test_whoever_may_lock_himself_out_is_told(
     assert words in ended.stderr
 
 
+@pytest.mark.native
 def test_bad_files_are_told(start: Start, tmp_path: Path) -> None:
     missing, bad = tmp_path / "missing", tmp_path / "bad"
     bad.write_text("10.0.0.0/8\n10.0.0.1/8\n")
@@ -305,6 +307,7 @@ def read_by_tshark(file: Path) -> list[list[str]]:
     return [line.split("\t") for line in text.splitlines()]
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_dropped_packets_are_in_the_file_with_their_rules(
     start: Start, loopback: str, tmp_path: Path, end: str
@@ -339,6 +342,7 @@ def test_dropped_packets_are_in_the_file_with_their_rules(
         assert all(began - 1 < float(row[5]) < time.time() + 1 for row in rows)
 
 
+@pytest.mark.native
 def test_a_sample_has_packets_that_pass_too(loopback: str, tmp_path: Path) -> None:
     file = tmp_path / "sample.pcapng"
 
@@ -359,6 +363,7 @@ def test_a_sample_has_packets_that_pass_too(loopback: str, tmp_path: Path) -> No
     assert comments == ["passed, no rule"] * 10 + ["dropped by block 127.2.0.0/16"] * 10
 
 
+@pytest.mark.native
 def test_packets_that_do_not_fit_are_counted(start: Start, loopback: str, tmp_path: Path) -> None:
     file = tmp_path / "many.pcapng"
     tool = start("xdp", "--iface", "lo", *RULES, "--pcap", str(file), "-i", "60", wrapper=lab.netns_exec(loopback))

@@ -367,10 +367,13 @@ impl Object {
     /// The kernel wants 14 bytes at least, and for XDP a page less some headroom at most.
     ///
     /// # Errors
-    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Os`]; [`Error::Object`] for another program.
+    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Os`]; [`Error::Object`] for another program;
+    /// [`Error::InvalidArgument`] for a packet without a whole link header.
     pub fn test_run(&mut self, name: &str, packet: &[u8], repeat: u32) -> Result<TestRun> {
         /// What a program may put in front of a packet, and behind it.
         const GROWTH: usize = 4_096;
+        /// The least that the kernel takes, but for 5.10, which asks programs about less.
+        const LINK_HEADER: usize = 14;
         let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
         let loaded = match program {
             Program::Xdp(program) => program.load(),
@@ -380,6 +383,10 @@ impl Object {
         match loaded {
             Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
             Err(error) => return Err(load_error(name, error)),
+        }
+        if packet.len() < LINK_HEADER {
+            let said = format!("a packet has {LINK_HEADER} bytes at the least, not {}", packet.len());
+            return Err(Error::InvalidArgument(said));
         }
         let mut output = vec![0; packet.len() + GROWTH];
         let options =

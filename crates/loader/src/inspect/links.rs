@@ -43,13 +43,13 @@ fn target(fd: &OwnedFd, kind: &str, about: &LinkInfo) -> Result<Option<String>> 
     Ok(match kind {
         "raw_tracepoint" => named(fd, about, 2)?,
         "tracing" => {
-            // The kernel's own types are the first that have an id.
-            let function = if high(first) == 1 { function(low(second)) } else { None };
-            Some(format!(
-                "{} {}",
-                kinds::attachment(low(first)),
-                function.unwrap_or_else(|| format!("type {}", low(second)))
-            ))
+            let attachment = kinds::attachment(low(first));
+            // The kernel's own types are the first that have an id. Before 5.13 it does not tell either.
+            Some(match (high(first), low(second)) {
+                (_, 0) => attachment,
+                (1, id) => format!("{attachment} {}", function(id).unwrap_or_else(|| format!("type {id}"))),
+                (_, id) => format!("{attachment} type {id}"),
+            })
         }
         "cgroup" => Some(format!("{} {}", kinds::attachment(low(second)), cgroup(first))),
         "netns" => Some(format!("{} net:[{}]", kinds::attachment(high(first)), low(first))),
