@@ -1,6 +1,6 @@
 """Rows per second that `opens().batches()` makes on one core, from a ring that is full of real opens.
 
-    python bench/columns.py [ROUNDS [BATCHES]]
+    python bench/columns.py [--rounds N] [--batches N] [--json]
 
 Each round a child opens a file so often while nobody reads, and then the time is taken that all of it needs to become
 record batches: reading the ring, looking at the records, filling the columns. Prints median and quartiles, the loss
@@ -9,6 +9,8 @@ and whether the ledger adds up. Needs root.
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 import statistics
@@ -55,22 +57,24 @@ def measure(count: int) -> tuple[float, float]:
     return rows / seconds, rows / cpu
 
 
-def spread(values: list[float]) -> str:
-    """Return median and quartiles, in millions."""
-    low, median, high = statistics.quantiles([value / 1e6 for value in values], n=4)
-    return f"{median:.2f} M/s ({low:.2f} to {high:.2f})"
-
-
 def main() -> None:
     """Measure and print."""
-    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 9
-    batches = int(sys.argv[2]) if len(sys.argv) > 2 else 8  # noqa: PLR2004
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--batches", type=int, default=8)
+    parser.add_argument("--json", action="store_true")
+    asked = parser.parse_args()
     # Whole batches, so that none waits for more.
-    count = batches * ROWS
+    count = asked.batches * ROWS
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    print(f"kernel {platform.release()}, one of {os.cpu_count()} CPUs, {rounds} rounds of {count} opens")
-    walls, cpus = zip(*(measure(count) for _ in range(rounds)), strict=True)
-    print(f"rows {spread(list(walls))} of wall time, {spread(list(cpus))} of CPU time")
+    rates = zip(*(measure(count) for _ in range(asked.rounds)), strict=True)
+    wall, cpu = ([round(rate) for rate in statistics.quantiles(values, n=4)] for values in rates)
+    told = {"rows_per_second": wall[1], "quartiles": [wall[0], wall[2]], "rows_per_cpu_second": cpu[1]}
+    if asked.json:
+        print(json.dumps(told))
+    else:
+        print(f"kernel {platform.release()}, one of {os.cpu_count()} CPUs, {asked.rounds} rounds of {count} opens")
+        print(f"{told}")
 
 
 if __name__ == "__main__":

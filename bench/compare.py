@@ -366,6 +366,20 @@ def versions() -> dict[str, str]:
     return {"ebpflab": commit.stdout.strip() or "?"} | dict(line.split() for line in peers)
 
 
+def rates() -> list[str]:
+    """Return the lines of the table for what Python gets in a second, on one core."""
+    lines = []
+    for name, what, wanted in (("objects", "Python objects", "1.0"), ("columns", "Arrow rows", "5.0")):
+        command = [sys.executable, str(ROOT / "bench" / f"{name}.py"), "--json"]
+        told = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        median = told.get("events_per_second") or told["rows_per_second"]
+        low, median, high = (rate / 1e6 for rate in (told["quartiles"][0], median, told["quartiles"][1]))
+        lines.append(
+            f"| {what}, millions a second | {median:.2f} ({low:.2f} to {high:.2f}) | | | | at least {wanted} |"
+        )
+    return lines
+
+
 def text(
     run: dict[str, str], compared: dict[str, str], table: list[Row], floods: list[Flood], bare: list[Sample]
 ) -> str:
@@ -387,6 +401,7 @@ def text(
         lines.append(f"| {row.what} | {' | '.join(cells)} | {ratio} | {row.target} |")
     lost = [f"{each.lost:,} of {each.opens:,}" for each in floods]
     lines.append(f"| lost, {os.cpu_count()} processes opening for {FLOOD_SECONDS} s | {' | '.join(lost)} | | 0 |")
+    lines += rates()
     told = [f"- {each.tracer} lost {each.lost:,}, and said: {each.told or 'nothing'}" for each in floods if each.lost]
     return "\n".join([*lines, "", *told])
 
