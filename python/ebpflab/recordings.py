@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
@@ -14,7 +15,12 @@ from ebpflab.session import EventSession, _check_positive
 from ebpflab.tools.dashboard import ActivityEvent
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Sequence
+
+
+#: How long it may take until a replay that waits in asyncio sees that it was stopped.
+_STOP_SECONDS = 0.1
 
 
 class Keep(TypedDict):
@@ -53,6 +59,13 @@ class Replay(EventSession[ActivityEvent]):
         """Raise OSError: a replay waits for a moment, not for a file descriptor."""
         raise OSError("a replay has no file descriptor to wait on")
 
+    async def _readable(self, loop: asyncio.AbstractEventLoop, end: float | None) -> None:  # noqa: ARG002
+        """Wait until the next event is due, or it is time, but look for a stop now and then."""
+        import asyncio  # noqa: PLC0415  large, and whoever comes here has it
+
+        left = _STOP_SECONDS if end is None else max(0.0, min(_STOP_SECONDS, end - time.monotonic()))
+        await asyncio.sleep(min(self._native.due(), left))
+
 
 def _recording(raw: dict[str, Any]) -> Recording:
     attached = raw["attached"]
@@ -78,6 +91,7 @@ def _recorded(raw: dict[str, Any]) -> Recorded:
     return Recorded(
         end=raw["end"],
         rows=raw["rows"],
+        continued=raw["continued"],
         recovered=raw["recovered"],
         ledger=Ledger(**raw["ledger"]) if raw["ledger"] else None,
         ledgers=Ledgers(ledgers.get("open"), ledgers["exec"], ledgers["exit"]) if ledgers else None,

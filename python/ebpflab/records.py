@@ -171,11 +171,13 @@ class Recorded:
     """How a recording ended, `end` in nanoseconds since the epoch, and how many events it has.
 
     `recovered` says that its writer was killed, and `recover` ended it: then `end` is the time of its last event, and
-    `ledger` None.
+    `ledger` None. So it is of one that goes on in another file of its folder (`continued`): the last has the ledger of
+    the whole run.
     """
 
     end: int
     rows: int
+    continued: bool
     recovered: bool
     ledger: Ledger | None
     ledgers: Ledgers | None

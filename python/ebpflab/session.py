@@ -358,12 +358,17 @@ class EventSession(Session, Generic[Event]):
         duration: float | None = None,
         limit: int | None = None,
         overwrite: bool = False,
+        rotate_bytes: int | None = None,
+        rotate_seconds: float | None = None,
         command: Sequence[str] = (),
     ) -> int:
         """Record events to a file for `duration` seconds, or `limit` of them, or until the session is stopped.
 
         The name of the file ends in `.parquet`, `.arrow` (IPC stream) or `.jsonl`; `overwrite` replaces one that is
-        there. `command` is what its metadata says that the user typed. Every event is in the file a second after it
+        there. With `rotate_bytes` or `rotate_seconds` it is a folder, where the recording goes on in another Parquet
+        file when one is that large or that old, and at midnight (UTC).
+
+        `command` is what the metadata says that the user typed. Every event is in the file a second after it
         happened at the latest, whatever happens to this process; `recover` ends a file that a kill left without an end.
         The session is stopped when it returns.
 
@@ -372,11 +377,14 @@ class EventSession(Session, Generic[Event]):
 
         Raises:
             OSError: The file is there already, or cannot be written.
-            ValueError: Its name ends in something else.
+            ValueError: Its name ends in something else, or a folder is to be overwritten.
 
         """
-        _check_positive(duration=duration, limit=limit)
-        recorder = _ebpflab.Recorder(self._native, os.fspath(path), list(command), overwrite)
+        _check_positive(duration=duration, limit=limit, rotate_bytes=rotate_bytes, rotate_seconds=rotate_seconds)
+        rotate = None if rotate_bytes is None and rotate_seconds is None else (rotate_bytes, rotate_seconds)
+        if rotate and overwrite:
+            raise ValueError("a recording in a folder overwrites nothing")
+        recorder = _ebpflab.Recorder(self._native, os.fspath(path), list(command), overwrite, rotate)
         try:
             recorder.run(duration, _NO_LIMIT if limit is None else limit)
         except KeyboardInterrupt:

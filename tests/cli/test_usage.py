@@ -47,6 +47,11 @@ WRONG_FOR_SOURCES = (
     (["-u", "no-such-user"], "no-such-user"),
     (["-n", "sixteen-bytes-xx"], "--name"),
     (["--hook", "uprobe"], "uprobe"),
+    (["-o", "runs"], "--rotate-bytes"),
+    (["--rotate-bytes", "1"], "--output"),
+    (["--overwrite"], "--output"),
+    (["-o", "runs", "--rotate-bytes", "0"], "--rotate-bytes"),
+    (["-o", "runs", "--rotate-seconds", "1", "--overwrite"], "--overwrite"),
 )
 #: Filters that have no meaning for packets.
 GROUPS = (["--tree", "1"], ["-c", "/"], ["--container", "web"], ["--path-prefix", "/"], ["-C"])

@@ -7,6 +7,8 @@ import os
 import random
 import signal
 import stat
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -62,6 +64,7 @@ def test_a_recording_has_what_was_opened_and_an_exact_ledger(
     assert before - 10**9 <= recording.start <= recorded.end <= time.time_ns() + 10**9
 
 
+@pytest.mark.native
 @pytest.mark.parametrize("kind", ["parquet", "arrow", "jsonl"])
 def test_many_events_are_all_there(opener: lab.Opener, tmp_path: Path, kind: str) -> None:
     path, count = tmp_path / f"run.{kind}", 150_000
@@ -78,6 +81,7 @@ def test_many_events_are_all_there(opener: lab.Opener, tmp_path: Path, kind: str
     assert sum(len(batch) for batch in replay.batches()) == count
 
 
+@pytest.mark.native
 def test_a_dashboard_is_recorded_as_one_table(start: Start, opener: lab.Opener, tmp_path: Path) -> None:
     path = tmp_path / "run.parquet"
     tool = start("dashboard", "--pid", str(opener.pid), "-o", str(path)).attached()
@@ -90,6 +94,7 @@ def test_a_dashboard_is_recorded_as_one_table(start: Start, opener: lab.Opener, 
         assert replay.recorded.ledgers.open == ebpflab.Ledger(**ended.summary["ledgers"]["open"])
 
 
+@pytest.mark.native
 def test_rows_of_batches_are_shown_when_they_are_handed_out(opener: lab.Opener) -> None:
     with ebpflab.opens(pid=opener.pid) as session:
         opener.do("opens", 23)
@@ -103,6 +108,7 @@ def test_rows_of_batches_are_shown_when_they_are_handed_out(opener: lab.Opener) 
     assert (ledger.balanced, ledger.submitted, ledger.shown) == (True, 28, 28)
 
 
+@pytest.mark.native
 def test_a_limit_leaves_the_rest_unshown(start: Start, opener: lab.Opener, tmp_path: Path) -> None:
     path = tmp_path / "run.arrow"
     tool = start("open", "--pid", str(opener.pid), "-o", str(path), "--limit", "10").attached()
@@ -112,6 +118,7 @@ def test_a_limit_leaves_the_rest_unshown(start: Start, opener: lab.Opener, tmp_p
     assert len(list(ebpflab.replay(path))) == 10
 
 
+@pytest.mark.native
 def test_a_file_that_is_there_is_not_replaced(start: Start, opener: lab.Opener, tmp_path: Path) -> None:
     path = tmp_path / "run.parquet"
     path.write_bytes(b"mine")
@@ -148,7 +155,25 @@ def test_kill_9_at_any_moment_costs_a_second_at_most(opener: lab.Opener, tmp_pat
         assert path.read_bytes() == before
 
 
-def killed_after(seconds: float, opener: lab.Opener, path: Path) -> list[tuple[float, int]]:
+@pytest.mark.native
+def test_kill_9_of_a_recording_in_a_folder(opener: lab.Opener, tmp_path: Path) -> None:
+    done = killed_after(1.7, opener, tmp_path / "runs", rotate_bytes=1)
+    (killed_at, count) = done[-1]
+    least = max(sum_so_far for when, sum_so_far in done if when < killed_at - 1)
+    (unfinished,) = (tmp_path / "runs").rglob("*.unfinished")
+    ended = subprocess.run([sys.executable, "-m", "ebpflab", "recover", str(tmp_path / "runs")], check=False)
+    assert ended.returncode == 0
+    assert not unfinished.exists()
+    ((rows,),) = ebpflab.query(tmp_path / "runs", "select count(*) from events").rows
+    assert least <= rows <= count
+    files = [path for path in (tmp_path / "runs").rglob("*") if path.is_file()]
+    assert len(files) > 1
+    assert {path.suffix for path in files} == {".parquet"}
+
+
+def killed_after(
+    seconds: float, opener: lab.Opener, path: Path, *, rotate_bytes: int | None = None
+) -> list[tuple[float, int]]:
     """Record in a child and kill it; return how many opens there were at what moments, the last when it was killed."""
     reading, writing = os.pipe()
     child = os.fork()
@@ -156,7 +181,7 @@ def killed_after(seconds: float, opener: lab.Opener, path: Path) -> list[tuple[f
         try:
             with ebpflab.opens(pid=opener.pid) as session:
                 os.write(writing, b"x")
-                session.record(path)
+                session.record(path, rotate_bytes=rotate_bytes)
         finally:
             os._exit(1)
     os.close(writing)

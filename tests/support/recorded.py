@@ -64,7 +64,14 @@ LEDGER = {
     "received": 10,
     "shown": 10,
 }
-RECORDED = {"type": "recorded", "end": RECORDING["start"], "rows": len(EVENTS), "recovered": False, "ledger": LEDGER}
+RECORDED = {
+    "type": "recorded",
+    "end": RECORDING["start"],
+    "rows": len(EVENTS),
+    "continued": False,
+    "recovered": False,
+    "ledger": LEDGER,
+}
 
 
 def _texts(name: str, value: Any) -> dict[str, Any]:  # noqa: ANN401  a field of an event

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import stat
 import sys
+import threading
 import time
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import ebpflab
 import pytest
@@ -132,7 +135,9 @@ def test_a_cut_recording_is_replayed_and_recovered(tmp_path: Path) -> None:
     assert ebpflab.recover(path) == len(EVENTS) - 1
     assert ebpflab.recover(path) is None
     ended = ebpflab.replay(path).recorded
-    assert ended == ebpflab.Recorded(EVENTS[-2].time, len(EVENTS) - 1, recovered=True, ledger=None, ledgers=None)
+    assert ended == ebpflab.Recorded(
+        EVENTS[-2].time, len(EVENTS) - 1, continued=False, recovered=True, ledger=None, ledgers=None
+    )
 
 
 def batch(path: Path) -> RecordBatch:
@@ -224,6 +229,113 @@ def test_a_query_without_duckdb_says_what_to_install(tmp_path: Path, monkeypatch
     monkeypatch.setitem(sys.modules, "duckdb", None)
     with pytest.raises(ebpflab.QueryError, match=r"pip install 'ebpflab\[query\]'"):
         ebpflab.query(recorded.write(tmp_path), "select 1")
+
+
+def spread(count: int) -> list[ebpflab.ActivityEvent]:
+    """Return opens that are half a second apart."""
+    return [replace(EVENTS[0], time=EVENTS[0].time + number * 500_000_000) for number in range(count)]
+
+
+def test_a_recording_goes_on_from_file_to_file(tmp_path: Path) -> None:
+    source = recorded.write(tmp_path, tool="open", events=spread(5))
+    with ebpflab.replay(source, speed=1) as replay:
+        assert replay.record(tmp_path / "runs", rotate_seconds=0.6) == 5
+        ledger = replay.ledger
+    paths = sorted(path for path in (tmp_path / "runs").rglob("*") if path.is_file())
+    start = datetime.fromtimestamp(recorded.RECORDING["start"] // 10**9, timezone.utc)  # type: ignore[operator]
+    stem = f"open-{start:%Y%m%dT%H%M%SZ}-{os.getpid()}"
+    assert [path.name for path in paths] == [f"{stem}-{number:05}.parquet" for number in range(len(paths))]
+    assert len(paths) > 1
+    (host,) = {path.parent.parent.name for path in paths}
+    assert host == f"host={quote(os.uname().nodename)}"
+    assert {date.fromisoformat(path.parent.name.removeprefix("date=")) for path in paths} <= {
+        datetime.now(timezone.utc).date() - timedelta(days=days) for days in (0, 1)
+    }
+    assert {stat.S_IMODE(path.stat().st_mode) for path in paths} == {0o600}
+    assert stat.S_IMODE((tmp_path / "runs").stat().st_mode) == 0o700
+    parts = [ebpflab.replay(path) for path in paths]
+    assert [event for part in parts for event in part] == spread(5)
+    ends = [part.recorded for part in parts]
+    assert [end is not None and (end.continued, end.ledger) for end in ends] == [
+        *[(True, None)] * (len(ends) - 1),
+        (False, ledger),
+    ]
+    answer = ebpflab.query(
+        tmp_path / "runs", "select host, count(*), count(distinct date) > 0 from events group by host"
+    )
+    assert answer.rows == [(os.uname().nodename, 5, True)]
+
+
+def test_a_recording_goes_on_when_a_file_is_large(tmp_path: Path) -> None:
+    source = recorded.write(tmp_path, tool="open", events=spread(3))
+    with ebpflab.replay(source, speed=1) as replay:
+        assert replay.record(tmp_path / "runs", rotate_bytes=1) == 3
+    paths = sorted((tmp_path / "runs").rglob("*.parquet"))
+    assert [event for path in paths for event in ebpflab.replay(path)] == spread(3)
+    assert len(paths) >= 3
+
+
+def test_what_is_still_written_is_not_recovered(tmp_path: Path) -> None:
+    source = recorded.write(tmp_path, tool="open", events=spread(3))
+    path = tmp_path / "run.parquet"
+    said = list[str]()
+
+    def recover() -> None:
+        deadline = time.monotonic() + 30
+        while not path.exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        try:
+            ebpflab.recover(path)
+        except ValueError as error:
+            said.append(str(error))
+
+    thread = threading.Thread(target=recover)
+    with ebpflab.replay(source, speed=1) as replay:
+        thread.start()
+        assert replay.record(path) == 3
+    thread.join()
+    assert said == [f"{path} is being written"]
+    assert list(ebpflab.replay(path)) == spread(3)
+
+
+def test_a_replay_in_asyncio_waits_for_its_events(tmp_path: Path) -> None:
+    source = recorded.write(tmp_path, tool="open", events=spread(3))
+
+    async def follow() -> list[ebpflab.ActivityEvent]:
+        with ebpflab.replay(source, speed=5) as replay:
+            return [event async for event in replay]
+
+    async def both() -> tuple[list[ebpflab.ActivityEvent], int]:
+        events = asyncio.ensure_future(follow())
+        turns = 0
+        while not events.done():
+            await asyncio.sleep(0.01)
+            turns += 1
+        return await events, turns
+
+    events, turns = asyncio.run(both())
+    assert events == spread(3)
+    # It took 0.2 s at the least, in which others had their turn.
+    assert turns > 1
+
+
+def test_a_replay_in_asyncio_ends_when_it_is_stopped(tmp_path: Path) -> None:
+    source = recorded.write(tmp_path, tool="open", events=spread(3))
+
+    async def follow() -> list[ebpflab.ActivityEvent]:
+        with ebpflab.replay(source, speed=0.001) as replay:
+            asyncio.get_running_loop().call_later(0.2, replay.stop)
+            return [event async for event in replay]
+
+    assert asyncio.run(follow()) == spread(1)
+
+
+def test_a_folder_overwrites_nothing(tmp_path: Path) -> None:
+    with ebpflab.replay(recorded.write(tmp_path)) as replay, pytest.raises(ValueError, match="overwrites nothing"):
+        replay.record(tmp_path / "runs", rotate_bytes=1, overwrite=True)
+    with ebpflab.replay(recorded.write(tmp_path)) as replay, pytest.raises(ValueError, match="rotate_seconds"):
+        replay.record(tmp_path / "runs", rotate_seconds=0)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_a_folder_is_one_table(tmp_path: Path) -> None:

@@ -109,7 +109,7 @@ EXAMPLES = [
     Verdict("open", works=True, reason=None, fix=None, hooks=(HOOK_VERDICT,)),
     Attached("count", (HOOK,), ("io_uring",), None, "6.18.0", None),
     Recording(1, "web-1", ("ebpflab", "open"), 7, Attached("open", (HOOK,), (), 4_096, "6.18.0", None)),
-    Recorded(8, 5, recovered=False, ledger=LEDGER, ledgers=None),
+    Recorded(8, 5, continued=False, recovered=False, ledger=LEDGER, ledgers=None),
     LEDGER,
     CgroupCounts((GroupCount(7, "/build", None, "egress", "udp", 23, 2300, 0.5),), (DENIED,)),
     GroupCount(7, None, CONTAINER, "egress", "udp", 23, 2300, 0.5),

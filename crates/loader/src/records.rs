@@ -464,9 +464,11 @@ record! {
         pub end: u64,
         /// Events in the file.
         pub rows: u64,
+        /// Whether the recording goes on in another file of its folder.
+        pub continued: bool,
         /// Whether its writer was killed, and `ebpflab recover` ended it.
         pub recovered: bool,
-        /// What became of everything; null for one that was recovered.
+        /// What became of everything; null for one that was recovered, or goes on.
         pub ledger: Option<Ledger>,
         /// Tools with several kinds of events only: the ledger of each kind.
         pub ledgers: Optional<Ledgers>,

@@ -6,12 +6,12 @@ use std::{
         Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ebpflab::{
     error::Error,
-    recording::{self, Found, Keep, Next},
+    recording::{self, Found, Keep, Next, Over, Rotation},
     schema::Record as _,
 };
 use pyo3::{
@@ -32,8 +32,24 @@ pub(crate) struct Recorder {
 #[pymethods]
 impl Recorder {
     #[new]
-    fn new(py: Python<'_>, source: Source, path: PathBuf, command: Vec<String>, overwrite: bool) -> PyResult<Self> {
-        let recorder = py.detach(|| recording::Recorder::create(&path, source.feed(), command, overwrite));
+    fn new(
+        py: Python<'_>,
+        source: Source,
+        path: PathBuf,
+        command: Vec<String>,
+        overwrite: bool,
+        rotate: Option<(Option<u64>, Option<f64>)>,
+    ) -> PyResult<Self> {
+        let over = match rotate {
+            Some((bytes, seconds)) => {
+                // An age that the clock cannot say is never reached.
+                let age = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+                Over::Rotation(Rotation { bytes, age })
+            }
+            None if overwrite => Over::Old,
+            None => Over::Nothing,
+        };
+        let recorder = py.detach(|| recording::Recorder::create(&path, source.feed(), command, over));
         Ok(Self { source, recorder: Mutex::new(Some(recorder.map_err(to_python)?)) })
     }
 
@@ -132,6 +148,11 @@ impl Replay {
 
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         self.wait_until(py, convert::deadline(timeout)?)
+    }
+
+    /// Seconds until the next event is due.
+    fn due(&self) -> f64 {
+        self.0.due().as_secs_f64()
     }
 
     /// The events that are due now.

@@ -29,6 +29,8 @@ def command(
     show_container: options.ShowContainer = False,
     output: options.Output = None,
     overwrite: options.Overwrite = False,
+    rotate_bytes: options.RotateBytes = None,
+    rotate_seconds: options.RotateSeconds = None,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -45,9 +47,7 @@ def command(
         Dashboard(session.events(duration, limit), lambda: session.ledger, title).run()
 
     shown = events(views.activity.lines, duration, limit, timestamp=timestamp, container=show_container)
-    if output:
-        shown = recording(output, duration, limit, overwrite=overwrite)
-    elif os.isatty(0) and os.isatty(1):
+    if os.isatty(0) and os.isatty(1):
         shown = Output(lines=shown.lines, show=screen, totals=shown.totals)
     run(
         lambda: activity(
@@ -63,6 +63,6 @@ def command(
             hook=hook,
             buffer=buffer,
         ),
-        shown,
+        recording(output, duration, limit, overwrite=overwrite, rotate=(rotate_bytes, rotate_seconds)) or shown,
         Options(json, verbose, fail_on_loss),
     )

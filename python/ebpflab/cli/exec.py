@@ -32,6 +32,8 @@ def command(
     show_container: options.ShowContainer = False,
     output: options.Output = None,
     overwrite: options.Overwrite = False,
+    rotate_bytes: options.RotateBytes = None,
+    rotate_seconds: options.RotateSeconds = None,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -54,9 +56,8 @@ def command(
             hook=hook,
             buffer=buffer,
         ),
-        recording(output, duration, limit, overwrite=overwrite)
-        if output
-        else events(
+        recording(output, duration, limit, overwrite=overwrite, rotate=(rotate_bytes, rotate_seconds))
+        or events(
             partial(views.exec.lines, failed=failed, exits=exits),
             duration,
             limit,

@@ -24,6 +24,8 @@ def command(
     show_container: options.ShowContainer = False,
     output: options.Output = None,
     overwrite: options.Overwrite = False,
+    rotate_bytes: options.RotateBytes = None,
+    rotate_seconds: options.RotateSeconds = None,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -47,8 +49,7 @@ def command(
             hook=hook,
             buffer=buffer,
         ),
-        recording(output, duration, limit, overwrite=overwrite)
-        if output
-        else events(views.open.lines, duration, limit, timestamp=timestamp, container=show_container),
+        recording(output, duration, limit, overwrite=overwrite, rotate=(rotate_bytes, rotate_seconds))
+        or events(views.open.lines, duration, limit, timestamp=timestamp, container=show_container),
         Options(json, verbose, fail_on_loss),
     )

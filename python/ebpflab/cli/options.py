@@ -118,20 +118,25 @@ Buffer = Annotated[
 ]
 
 
-def _output(path: Path | None) -> Path | None:
-    if path is not None and path.suffix not in {".parquet", ".arrow", ".jsonl"}:
-        raise typer.BadParameter(f"the name of a recording ends in .parquet, .arrow or .jsonl, not {path}")
-    return path
-
-
 Output = Annotated[
     Path | None,
     typer.Option(
         "-o",
         "--output",
         metavar="FILE",
-        callback=_output,
         help="Record the events to FILE.parquet, .arrow or .jsonl instead of printing them.",
+    ),
+]
+RotateBytes = Annotated[
+    int | None,
+    typer.Option(
+        metavar="BYTES", min=1, max=2**63, help="Record to a folder, and to another file when one is so large."
+    ),
+]
+RotateSeconds = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SECONDS", callback=_seconds, help="Record to a folder, and to another file when one is so old."
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Let --output replace a file that is there.")]

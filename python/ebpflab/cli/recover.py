@@ -9,10 +9,15 @@ import typer
 
 
 def command(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings that were not ended.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings, or folders of them.")],
 ) -> None:
     """End recordings whose writer was killed, with all that can be read of them. Whole ones stay as they are."""
-    raise typer.Exit(max(_recover(file) for file in files))
+    raise typer.Exit(max((_recover(file) for path in files for file in _unfinished(path)), default=0))
+
+
+def _unfinished(path: Path) -> list[Path]:
+    """Return the files of a folder that were not ended."""
+    return sorted(path.rglob("*.unfinished")) if path.is_dir() else [path]
 
 
 def _recover(file: Path) -> int:

@@ -50,6 +50,8 @@ def command(
     show_container: options.ShowContainer = False,
     output: options.Output = None,
     overwrite: options.Overwrite = False,
+    rotate_bytes: options.RotateBytes = None,
+    rotate_seconds: options.RotateSeconds = None,
     json: options.Json = False,
     verbose: options.Verbose = False,
 ) -> None:
@@ -61,8 +63,7 @@ def command(
         show=partial(_show, duration=duration, limit=limit, timestamp=timestamp, container=show_container),
         totals=lambda _: None,
     )
-    if output:
-        shown = recording(output, duration, limit, overwrite=overwrite)
+    shown = recording(output, duration, limit, overwrite=overwrite, rotate=(rotate_bytes, rotate_seconds)) or shown
     run(
         lambda: replay(
             file,
@@ -85,6 +86,8 @@ def _announce(session: Replay) -> Iterator[str]:
     """Say what must not be overlooked: that the file is not all that happened."""
     if session.recorded is None:
         yield "this recording was not ended: what follows is what can be read; `ebpflab recover` ends it"
+    elif session.recorded.continued:
+        yield "this is a part of a recording that goes on in another file, the last of which has the ledger"
     elif session.recorded.ledger is None:
         yield "the writer of this recording was killed: its ledger, and up to its last second, are lost"
     elif session.recorded.ledger.lost:

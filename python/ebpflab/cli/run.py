@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import typer
@@ -12,7 +13,7 @@ import typer
 from ebpflab.cli.output import StdoutError, complain, write, write_text
 from ebpflab.errors import AttachError, EbpflabError, NotSupportedError, PrivilegeError, VerifierError
 from ebpflab.records import Counts
-from ebpflab.session import Session
+from ebpflab.session import EventSession, Session
 from ebpflab.views import live
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ebpflab.records import Ledger, Reading, Summary
-    from ebpflab.session import CountSession, EventSession
+    from ebpflab.session import CountSession
 
 FAILED = 1
 LOSS = 3
@@ -122,12 +123,47 @@ def events(
     return Output(lines=lambda session: session.json_lines(duration, limit), show=show, totals=lambda _: None)
 
 
-def recording(path: Path, duration: float | None, limit: int | None, *, overwrite: bool) -> Output[EventSession[Any]]:
-    """Make the output of a tool whose events go to a file: stdout has what comes before and after them."""
-    asked: Any = {"duration": duration, "limit": limit, "overwrite": overwrite, "command": ("ebpflab", *sys.argv[1:])}
+def recording(
+    path: Path | None,
+    duration: float | None,
+    limit: int | None,
+    *,
+    overwrite: bool,
+    rotate: tuple[int | None, float | None],
+) -> Output[EventSession[Any]] | None:
+    """Make the output of a tool whose events go to files, or None: stdout has what comes before and after them.
+
+    `rotate` are the bytes and the seconds after which it goes on in another file.
+
+    Raises:
+        typer.BadParameter: What is asked for does not go together.
+
+    """
+    rotated = rotate != (None, None)
+    if path is None:
+        if rotated or overwrite:
+            raise typer.BadParameter("--rotate-bytes, --rotate-seconds and --overwrite need --output")
+        return None
+    if rotated and overwrite:
+        raise typer.BadParameter("a recording in a folder overwrites nothing; leave --overwrite out")
+    if not rotated and path.suffix not in {".parquet", ".arrow", ".jsonl"}:
+        raise typer.BadParameter(
+            f"the name of a recording ends in .parquet, .arrow or .jsonl, not {path}; "
+            "for a folder say --rotate-bytes or --rotate-seconds"
+        )
+    record = partial(
+        EventSession.record,
+        path=path,
+        duration=duration,
+        limit=limit,
+        overwrite=overwrite,
+        rotate_bytes=rotate[0],
+        rotate_seconds=rotate[1],
+        command=("ebpflab", *sys.argv[1:]),
+    )
 
     def show(session: EventSession[Any]) -> None:
-        complain(f"recorded {session.record(path, **asked)} events to {path}")
+        complain(f"recorded {record(session)} events to {path}")
 
     def lines(session: EventSession[Any]) -> Iterator[bytes]:
         yield session.attached_json()

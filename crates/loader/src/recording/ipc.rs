@@ -59,6 +59,10 @@ impl Sink for Stream {
         self.flush()
     }
 
+    fn bytes(&self) -> u64 {
+        self.writer.get_ref().get_ref().metadata().map_or(0, |file| file.len())
+    }
+
     fn finish(mut self: Box<Self>, recorded: &Recorded) -> Result<()> {
         self.writer.finish().map_err(failed("write", &self.path))?;
         self.flush()?;

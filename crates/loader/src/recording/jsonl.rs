@@ -36,6 +36,10 @@ impl Lines {
         self.file.write_all(lines).map_err(Error::os(format!("write {}", self.path)))
     }
 
+    pub(super) fn bytes(&self) -> u64 {
+        self.file.metadata().map_or(0, |file| file.len())
+    }
+
     pub(super) fn finish(mut self, recorded: &Recorded) -> Result<()> {
         self.write(&recorded.to_json_line())
     }

@@ -3,6 +3,7 @@
 //! A file that is written is appended to and nothing else; what ends it comes last. [`recover`] ends what a kill left
 //! without an end.
 
+mod folder;
 mod ipc;
 mod jsonl;
 mod parquet;
@@ -13,11 +14,11 @@ mod tests;
 use std::{
     collections::HashMap,
     fmt,
-    fs::{self, File},
-    io,
+    fs::{self, File, TryLockError},
+    io, mem,
     os::unix::fs::OpenOptionsExt as _,
-    path::Path,
-    time::{Duration, Instant},
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use arrow_array::{RecordBatch, cast::AsArray as _, types::TimestampNanosecondType};
@@ -25,6 +26,7 @@ use ebpflab_common::event::Kind;
 use nix::sys::utsname::uname;
 use serde_json::Value;
 
+use self::folder::Folder;
 use crate::{
     columns::{Columns, KINDS, MOST_ROWS, VERSION},
     error::{Error, Result},
@@ -33,6 +35,7 @@ use crate::{
     session::Session,
 };
 
+pub use folder::Rotation;
 pub use read::{Keep, Next, Replay, Table};
 
 /// The names in the metadata of files, and what they hold: [`Recording`] and [`Recorded`] as JSON.
@@ -63,7 +66,8 @@ impl Format {
     /// # Errors
     /// [`Error::InvalidArgument`] for another name.
     pub fn of(path: &Path) -> Result<Self> {
-        match path.extension().and_then(|extension| extension.to_str()) {
+        let name = folder::finished(path).unwrap_or_else(|| path.to_owned());
+        match name.extension().and_then(|extension| extension.to_str()) {
             Some("parquet") => Ok(Self::Parquet),
             Some("arrow") => Ok(Self::Arrow),
             Some("jsonl") => Ok(Self::Lines),
@@ -82,6 +86,9 @@ trait Sink: Send {
     /// Writes a batch so that a kill from now on leaves it to be read, or recovered.
     fn write(&mut self, batch: &RecordBatch) -> Result<()>;
 
+    /// How many bytes it has, with those of the rows that are not in it yet.
+    fn bytes(&self) -> u64;
+
     /// Ends the file.
     fn finish(self: Box<Self>, recorded: &Recorded) -> Result<()>;
 }
@@ -93,6 +100,7 @@ enum Output {
 
 /// A file that events are written to.
 pub struct Writer {
+    path: PathBuf,
     output: Output,
     /// Events that are written, and those of each kind that wait in memory.
     rows: u64,
@@ -126,7 +134,7 @@ impl Writer {
                 Output::Table { file: Box::new(parquet::Parquet::create(path, columns.schema().clone())?), columns }
             }
         };
-        Ok(Self { output, rows: 0, waiting: [0; KINDS], flushed: Instant::now() })
+        Ok(Self { path: path.to_owned(), output, rows: 0, waiting: [0; KINDS], flushed: Instant::now() })
     }
 
     /// Takes an event in.
@@ -158,7 +166,7 @@ impl Writer {
     /// [`Error::Os`] where it cannot be written, and how many events of each kind that were.
     pub fn flush(&mut self) -> Result<(), (Error, [u64; KINDS])> {
         self.flushed = Instant::now();
-        let waiting = std::mem::take(&mut self.waiting);
+        let waiting = mem::take(&mut self.waiting);
         let rows: u64 = waiting.iter().sum();
         if rows == 0 {
             return Ok(());
@@ -184,6 +192,15 @@ impl Writer {
         match self.output {
             Output::Lines { file, .. } => file.finish(recorded),
             Output::Table { file, .. } => file.finish(recorded),
+        }?;
+        folder::finish(&self.path)
+    }
+
+    /// How many bytes the file has, with those that wait in it.
+    fn bytes(&self) -> u64 {
+        match &self.output {
+            Output::Lines { file, .. } => file.bytes(),
+            Output::Table { file, .. } => file.bytes(),
         }
     }
 }
@@ -249,26 +266,46 @@ impl Feed for Session {
     }
 }
 
+/// What a recording may do with what there is at its path.
+#[derive(Clone, Copy, Debug)]
+pub enum Over {
+    /// Nothing: there must be no file.
+    Nothing,
+    /// Replace the file.
+    Old,
+    /// Go on from file to file in a folder.
+    Rotation(Rotation),
+}
+
 /// A recording that is made of what a [`Feed`] gives.
 pub struct Recorder {
     writer: Writer,
-    start: u64,
+    kinds: Vec<Kind>,
+    recording: String,
+    /// Where it goes on when the file is full.
+    folder: Option<Folder>,
+    /// Events in the files that are full.
+    before: u64,
 }
 
 impl Recorder {
-    /// Makes the file.
+    /// Makes the file, or with a rotation the first file in the folder of that path.
     ///
     /// # Errors
     /// What [`Writer::create`] gives, and [`Error::InvalidArgument`] for a tool that counts.
-    pub fn create(path: &Path, feed: &dyn Feed, command: Vec<String>, overwrite: bool) -> Result<Self> {
+    pub fn create(path: &Path, feed: &dyn Feed, command: Vec<String>, over: Over) -> Result<Self> {
         let kinds = feed.kinds();
         if kinds.is_empty() {
             return Err(Error::InvalidArgument("there are no events to record".to_owned()));
         }
         let recording = feed.recording(command);
-        let start = serde_json::from_str::<Value>(&recording).ok().and_then(|told| told["start"].as_u64());
-        let writer = Writer::create(path, &kinds, &recording, overwrite)?;
-        Ok(Self { writer, start: start.unwrap_or_default() })
+        let mut folder = match over {
+            Over::Rotation(rotation) => Some(Folder::new(path, rotation, &recording)),
+            Over::Nothing | Over::Old => None,
+        };
+        let path = folder.as_mut().map_or_else(|| Ok(path.to_owned()), Folder::next_path)?;
+        let writer = Writer::create(&path, &kinds, &recording, matches!(over, Over::Old))?;
+        Ok(Self { writer, kinds, recording, folder, before: 0 })
     }
 
     /// Takes the events that wait, at most `most` and not too many at once, and returns how many.
@@ -280,6 +317,9 @@ impl Recorder {
         let taken = feed.take(most, &mut |event| self.writer.append(event))?;
         if self.writer.due().is_zero() || self.writer.room() == 0 {
             self.flush(feed)?;
+            if self.folder.as_ref().is_some_and(|folder| folder.is_full(self.writer.bytes())) {
+                self.go_on()?;
+            }
         }
         Ok(taken as u64)
     }
@@ -297,6 +337,17 @@ impl Recorder {
         })
     }
 
+    /// Ends the file, of which all is written, and begins the next.
+    fn go_on(&mut self) -> Result<()> {
+        let Some(folder) = &mut self.folder else { return Ok(()) };
+        let next = Writer::create(&folder.next_path()?, &self.kinds, &self.recording, false)?;
+        let full = mem::replace(&mut self.writer, next);
+        self.before += full.rows;
+        let end = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+        let rows = full.rows;
+        full.finish(&Recorded { end, rows, continued: true, recovered: false, ledger: None, ledgers: Optional(None) })
+    }
+
     /// Ends feed and file, and returns how many events there are.
     ///
     /// # Errors
@@ -305,9 +356,11 @@ impl Recorder {
         feed.stop()?;
         self.flush(feed)?;
         let Summary { ledger, ledgers, duration_s, .. } = feed.stop()?;
-        let (end, rows) = (self.start + (duration_s * 1e9) as u64, self.writer.rows);
-        self.writer.finish(&Recorded { end, rows, recovered: false, ledger: Some(ledger), ledgers })?;
-        Ok(rows)
+        let told: Value = serde_json::from_str(&self.recording).unwrap_or_default();
+        let end = told["start"].as_u64().unwrap_or_default() + (duration_s * 1e9) as u64;
+        let (rows, ledger) = (self.writer.rows, Some(ledger));
+        self.writer.finish(&Recorded { end, rows, continued: false, recovered: false, ledger, ledgers })?;
+        Ok(self.before + rows)
     }
 }
 
@@ -325,16 +378,23 @@ pub enum Found {
 /// # Errors
 /// [`Error::InvalidArgument`] for what is no recording, or not to be read, which stays as it is; [`Error::Os`].
 pub fn recover(path: &Path) -> Result<Found> {
-    match Format::of(path)? {
+    let format = Format::of(path)?;
+    let file = open(path)?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Err(Error::InvalidArgument(format!("{} is being written", path.display())));
+    }
+    let found = match format {
         Format::Parquet => parquet::recover(path),
         Format::Arrow => ipc::recover(path),
         Format::Lines => jsonl::recover(path),
-    }
+    }?;
+    folder::finish(path)?;
+    Ok(found)
 }
 
 /// The end of a recording that has lost its own: nobody knows its ledger.
 fn recovered(end: u64, rows: u64) -> Recorded {
-    Recorded { end, rows, recovered: true, ledger: None, ledgers: Optional(None) }
+    Recorded { end, rows, continued: false, recovered: true, ledger: None, ledgers: Optional(None) }
 }
 
 /// When the last event of a batch happened.
@@ -351,16 +411,19 @@ fn host() -> String {
     uname().map_or_else(|_| "unknown".to_owned(), |name| name.nodename().to_string_lossy().into_owned())
 }
 
-/// Makes a file that was not there, for its owner alone.
+/// Makes a file that was not there, for its owner alone, and locks it, so that nobody recovers it as long as it is
+/// written. Where files cannot be locked it is not.
 fn create(path: &Path) -> Result<File> {
     let made = File::options().read(true).write(true).create_new(true).mode(0o600).open(path);
-    made.map_err(|error| match error.kind() {
+    let file = made.map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             let said = format!("{} is there already; remove it, or say that it may be overwritten", path.display());
             Error::Os { operation: said, source: error }
         }
         _ => Error::os(format!("make {}", path.display()))(error),
-    })
+    })?;
+    let _ = file.try_lock();
+    Ok(file)
 }
 
 fn open(path: &Path) -> Result<File> {

@@ -117,6 +117,10 @@ impl Sink for Parquet {
         Ok(())
     }
 
+    fn bytes(&self) -> u64 {
+        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+    }
+
     fn finish(mut self: Box<Self>, recorded: &Recorded) -> Result<()> {
         self.writer.append_key_value_metadata(KeyValue::new(RECORDED.to_owned(), json(recorded)));
         self.writer.finish().map_err(failed("write", &self.path))?;

@@ -279,13 +279,18 @@ impl Replay {
         Ok(taken as usize)
     }
 
+    /// How long until the next event is due.
+    pub fn due(&self) -> Duration {
+        self.lock().due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()))
+    }
+
     /// Waits until the next event is due or it has been stopped, at most that long or a
     /// tenth of a second; whether that is so.
     pub fn wait(&self, timeout: Duration) -> bool {
         /// A signal does not end a sleep, nor does a stop.
         const LONGEST: Duration = Duration::from_millis(100);
         let timeout = timeout.min(LONGEST);
-        let due = self.lock().due.map_or(Duration::ZERO, |due| due.saturating_duration_since(Instant::now()));
+        let due = self.due();
         if !self.is_stopped() {
             thread::sleep(due.min(timeout));
         }
