@@ -131,6 +131,20 @@ class Session:
         """What whoever runs it should be told: sentences, mostly none. None at all once it is closed."""
         return tuple(self._native.warnings())
 
+    def give_up_capabilities(self, *kept: str) -> None:
+        """Give up, for good, the capabilities of this thread that the session needs no longer, but those named.
+
+        The commands do that as soon as they are attached. Each thread has capabilities of its own, and one that is
+        started later begins with those of the thread that starts it. What is executed from then on gets none back.
+        Names are those of capabilities(7), as `"CAP_DAC_OVERRIDE"`.
+
+        Raises:
+            ValueError: A name is none.
+            OSError: The kernel refuses.
+
+        """
+        self._native.give_up_capabilities(list(kept))
+
     @property
     def ledger(self) -> Ledger:
         """What became of everything seen. While it runs, terms are read one after the other; exact once stopped."""

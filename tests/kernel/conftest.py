@@ -44,7 +44,7 @@ class _Outcomes:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._results = Results(os.uname().release, ran=0, failed=0, skipped=[], cells={}, verified={})
+        self._results = Results(os.uname().release, ran=0, failed=0, skipped=[], cells={})
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(
@@ -68,9 +68,9 @@ class _Outcomes:
         results = self._results
         self._results = replace(results, ran=results.ran + ran, failed=results.failed + failed)
         for name, value in item.user_properties:
-            if name == "verified":
+            if name in {"verified", "needs"}:
                 assert isinstance(value, dict)
-                self._results.verified.update(value)
+                getattr(self._results, name).update(value)
         if cell := item.get_closest_marker("cell"):
             tool, hook = cell.args
             self._results.cells[tool, hook] = reason

@@ -114,7 +114,9 @@ def test_counts_of_a_tree(family: lab.Family) -> None:
     with ebpflab.counts(tree=root) as counter:
         family.do("go")
         summary = counter.stop()
-    assert sum(row.count for row in summary.counts) == members(tree).total() == summary.ledger.submitted
+    assert sum(row.count for row in summary.counts) == summary.ledger.submitted
+    uncounted = members(tree).total() - summary.ledger.submitted
+    assert uncounted == 0 or (lab.preemptible() and 0 < uncounted <= (summary.ledger.missed or 0))
     assert summary.ledger.balanced
 
 

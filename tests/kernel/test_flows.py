@@ -252,9 +252,12 @@ def test_a_program_that_somebody_else_detaches(start: Start, peers: Peers, hook:
     if hook == "clsact":
         lab.tc(peers.left, "filter", "del", "dev", "wire", "ingress")
     else:
-        links = [identity for kind, identity in lab.kernel_ids() - before if kind == "link"]
-        for link in links:
-            subprocess.run(["bpftool", "link", "detach", "id", str(link)], check=True)
+        (link,) = [
+            link.id
+            for link in ebpflab.links()
+            if ("link", link.id) not in before and (link.target or "").startswith("tcx_ingress")
+        ]
+        subprocess.run(["bpftool", "link", "detach", "id", str(link)], check=True)
     ended = tool.ended()
     expected = "ebpflab: the program flows_ingress on wire ingress went away while it was watched\n"
     assert (ended.status, ended.stderr) == (1, expected)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 PAGE = Path(__file__).parent.parent.parent / "docs/kernel-support.md"
@@ -17,6 +17,14 @@ One set of BPF objects, one wheel. Each cell is the outcome of a test that ran o
 that hook, the kernel's own lists agreed, and a workload that knows what it does was seen exactly. 5.10, 6.1, 6.12 and
 7.3 are Debian's kernels, in virtual machines; 6.18 is that of the machine that builds, whose makers left out kprobes
 and forbid trampolines. A number leads to the reason below. Which release of a series it was is in the test's log.
+"""
+_CAPABILITIES = """\
+## Capabilities
+
+The least that a tool needs as an ordinary user (ambient capabilities), found by taking them away one at a time; then
+what its command keeps once it is attached (all with `--keep-capabilities`). Where unprivileged BPF is disabled, kernels
+before 5.19 want CAP_BPF of whoever reads maps; filters of clsact are taken away with CAP_NET_ADMIN. A command that
+records (`-o`) keeps CAP_DAC_OVERRIDE, and one that reads a file of rules again CAP_DAC_READ_SEARCH.
 """
 _OUTRO = """\
 `kretprobe` has to be asked for: the kernel keeps room for few calls at a time, and the returns of the others are lost.
@@ -36,7 +44,9 @@ class Results:
     #: For each tool and hook: None if it works, else why not.
     cells: dict[tuple[str, str], str | None]
     #: For each tool and program: how many instructions the verifier went through. Empty where the kernel does not tell.
-    verified: dict[str, int]
+    verified: dict[str, int] = field(default_factory=dict)
+    #: For each tool: the capabilities that it needs to attach, and those that its command has from then on.
+    needs: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Results:
@@ -70,7 +80,18 @@ def page(runs: list[Results]) -> str:
         *rows,
     ]
     notes = [f"{number}. {reason}" for number, reason in enumerate(reasons, 1)]
-    return "\n".join([_INTRO, *table, "", *notes, "", _OUTRO])
+    return "\n".join([_INTRO, *table, "", *notes, "", _OUTRO, *_needs(runs), ""])
+
+
+def _needs(runs: list[Results]) -> list[str]:
+    """Return the lines about capabilities; kernels that agree share a line of the table."""
+    lines = [_CAPABILITIES, "| tool | kernels | to attach | then |", "|---|---|---|---|"]
+    for tool in sorted({tool for run in runs for tool in run.needs}):
+        kernels: dict[tuple[str, ...], list[str]] = {}
+        for run in runs:
+            kernels.setdefault(tuple(run.needs.get(tool, ("not tested", ""))), []).append(run.series)
+        lines += [f"| `{tool}` | {', '.join(series)} | {' | '.join(needs)} |" for needs, series in kernels.items()]
+    return lines
 
 
 def _cell(run: Results, cell: tuple[str, str], reasons: list[str]) -> str:

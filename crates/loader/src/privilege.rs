@@ -1,6 +1,9 @@
 //! Capabilities: what this process has, and what it would need.
 
-use std::fs;
+use std::{fs, io};
+
+use caps::{CapSet, CapsHashSet, errors::CapsError};
+use nix::sys::prctl;
 
 use crate::error::{Error, Result};
 
@@ -53,6 +56,29 @@ pub(crate) fn is_too_old() -> bool {
     let last: Option<u32> =
         fs::read_to_string("/proc/sys/kernel/cap_last_cap").ok().and_then(|text| text.trim().parse().ok());
     last.is_some_and(|last| last < CAP_BPF.1)
+}
+
+/// Gives up for good all capabilities of this thread but those that are `kept`, and CAP_BPF where `works` does not hold
+/// without it. Programs that it executes get none back.
+///
+/// # Errors
+/// [`Error::Os`] where the kernel refuses, [`Error::InvalidArgument`] for a name that is none.
+pub(crate) fn give_up(kept: &[&str], works: impl FnOnce() -> bool) -> Result<()> {
+    let refused = |error: CapsError| Error::os("give up capabilities")(io::Error::other(error));
+    let named =
+        |name: &&str| name.parse::<caps::Capability>().map_err(|error| Error::InvalidArgument(error.to_string()));
+    let mut kept = kept.iter().map(named).collect::<Result<CapsHashSet>>()?;
+    let held = caps::read(None, CapSet::Permitted).map_err(refused)?;
+    kept.retain(|capability| held.contains(capability));
+    caps::set(None, CapSet::Effective, &kept).map_err(refused)?;
+    if !works() && held.contains(&caps::Capability::CAP_BPF) {
+        kept.insert(caps::Capability::CAP_BPF);
+        caps::set(None, CapSet::Effective, &kept).map_err(refused)?;
+    }
+    caps::set(None, CapSet::Permitted, &kept).map_err(refused)?;
+    // The ambient ones go with these.
+    caps::clear(None, CapSet::Inheritable).map_err(refused)?;
+    prctl::set_no_new_privs().map_err(Error::os("PR_SET_NO_NEW_PRIVS"))
 }
 
 /// What else may be in the way.

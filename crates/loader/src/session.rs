@@ -26,6 +26,7 @@ use crate::{
     error::{Error, Result},
     events::{Backlog, OwnedRaw, Raw},
     pace::Pace,
+    privilege,
     records::{Attached, Counts, Ledger, Ledgers, More, Reading, Summary},
     rules::Rules,
     schema::Optional,
@@ -159,7 +160,7 @@ impl Session {
             true => Some(Pace::new(&mut object, epoll.clone(), attached.buffer.unwrap_or_default())?),
             false => None,
         };
-        object.forget_functions();
+        object.trim();
         object.set_word("ENABLED", 1)?;
         let state = State {
             running: Some(Running { object, tool }),
@@ -240,6 +241,20 @@ impl Session {
                 Err(Error::InvalidArgument("this tool has events, not counts".to_owned()))
             }
         }
+    }
+
+    /// Gives up for good the capabilities of this thread that the session needs no longer, but those that are `kept`.
+    ///
+    /// Kernels before 5.19 want CAP_BPF of whoever reads maps, if unprivileged BPF is disabled; whether this one does is
+    /// tried. Filters of clsact are taken away by netlink, with CAP_NET_ADMIN.
+    ///
+    /// # Errors
+    /// [`Error::Closed`]; [`Error::Os`] where the kernel refuses; [`Error::InvalidArgument`] for a name that is none.
+    pub fn give_up_capabilities(&self, kept: &[&str]) -> Result<()> {
+        let state = self.lock();
+        let Running { object, .. } = state.running.as_ref().ok_or(Error::Closed)?;
+        let own = if object.is_on_clsact() { &["CAP_NET_ADMIN"][..] } else { &[] };
+        privilege::give_up(&[kept, own].concat(), || object.array::<u32>("ENABLED").is_ok())
     }
 
     /// Puts other rules in force, of a tool that has rules: every packet meets the old ones or the new ones.

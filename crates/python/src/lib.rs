@@ -82,6 +82,11 @@ impl Session {
         py.detach(|| self.0.replace(Rules::read(&lists.into())?)).map_err(to_python)
     }
 
+    fn give_up_capabilities(&self, kept: Vec<String>) -> PyResult<()> {
+        let kept: Vec<_> = kept.iter().map(String::as_str).collect();
+        self.0.give_up_capabilities(&kept).map_err(to_python)
+    }
+
     fn warnings(&self, py: Python<'_>) -> Vec<String> {
         py.detach(|| self.0.warnings())
     }

@@ -23,6 +23,7 @@ def command(
     max_entries: Annotated[int, typer.Option(metavar="N", min=1, max=2**24, help="Most processes to count.")] = 10_240,
     interval: options.Interval = 1.0,
     duration: options.Duration = None,
+    keep_capabilities: options.KeepCapabilities = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -46,5 +47,5 @@ def command(
             max_entries=max_entries,
         ),
         counting(views.count, interval, duration),
-        Options(json, verbose, fail_on_loss),
+        Options(json, verbose, fail_on_loss, keep_capabilities),
     )

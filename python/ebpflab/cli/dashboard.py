@@ -31,6 +31,7 @@ def command(
     overwrite: options.Overwrite = False,
     rotate_bytes: options.RotateBytes = None,
     rotate_seconds: options.RotateSeconds = None,
+    keep_capabilities: options.KeepCapabilities = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -64,5 +65,5 @@ def command(
             buffer=buffer,
         ),
         recording(output, duration, limit, overwrite=overwrite, rotate=(rotate_bytes, rotate_seconds)) or shown,
-        Options(json, verbose, fail_on_loss),
+        Options(json, verbose, fail_on_loss, keep_capabilities),
     )

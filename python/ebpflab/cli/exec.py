@@ -34,6 +34,7 @@ def command(
     overwrite: options.Overwrite = False,
     rotate_bytes: options.RotateBytes = None,
     rotate_seconds: options.RotateSeconds = None,
+    keep_capabilities: options.KeepCapabilities = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -64,5 +65,5 @@ def command(
             timestamp=timestamp,
             container=show_container,
         ),
-        Options(json, verbose, fail_on_loss),
+        Options(json, verbose, fail_on_loss, keep_capabilities),
     )

@@ -17,6 +17,7 @@ def command(
     interval: options.Interval = 1.0,
     duration: options.Duration = None,
     limit: options.Readings = None,
+    keep_capabilities: options.KeepCapabilities = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -28,5 +29,5 @@ def command(
     run(
         lambda: flows(iface, hook=hook, max_entries=max_entries),
         counting(views.flows, interval, duration, limit),
-        Options(json, verbose, fail_on_loss),
+        Options(json, verbose, fail_on_loss, keep_capabilities),
     )

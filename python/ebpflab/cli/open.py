@@ -26,6 +26,7 @@ def command(
     overwrite: options.Overwrite = False,
     rotate_bytes: options.RotateBytes = None,
     rotate_seconds: options.RotateSeconds = None,
+    keep_capabilities: options.KeepCapabilities = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -51,5 +52,5 @@ def command(
         ),
         recording(output, duration, limit, overwrite=overwrite, rotate=(rotate_bytes, rotate_seconds))
         or events(views.open.lines, duration, limit, timestamp=timestamp, container=show_container),
-        Options(json, verbose, fail_on_loss),
+        Options(json, verbose, fail_on_loss, keep_capabilities),
     )

@@ -35,6 +35,9 @@ Duration = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines (docs/json.md).")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more on stderr.")]
+KeepCapabilities = Annotated[
+    bool, typer.Option("--keep-capabilities", help="Keep all capabilities, also those needed no longer.")
+]
 FailOnLoss = Annotated[bool, typer.Option("--fail-on-loss", help="Exit with status 3 if anything was lost.")]
 
 Pid = Annotated[int | None, typer.Option("-p", "--pid", metavar="PID", min=1, max=2**32 - 1, help="Only this process.")]

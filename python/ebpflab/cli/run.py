@@ -54,6 +54,8 @@ class Output(Generic[Running]):
     totals: Callable[[Running], str | None]
     #: What is said at the start of a session that is attached to nothing.
     announce: Callable[[Running], Iterable[str]] | None = None
+    #: Capabilities that it needs to the end.
+    needs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ class Options:
     json: bool
     verbose: bool
     fail_on_loss: bool
+    keep_capabilities: bool = True
 
 
 def run(
@@ -85,6 +88,9 @@ def run(
         raise typer.Exit(explain(error, verbose=options.verbose)) from None
     try:
         with session:
+            if not options.keep_capabilities:
+                # Whoever sends SIGHUP wants files read again, which may be somebody else's.
+                session.give_up_capabilities(*output.needs, *(["CAP_DAC_READ_SEARCH"] if hangup else []))
             status = _follow(session, output, options, hangup)
     except (EbpflabError, OSError) as error:
         # Its end was not what it should be: counts that could not be read.
@@ -170,7 +176,8 @@ def recording(
         show(session)
         yield session.stop_json()
 
-    return Output(lines=lines, show=show, totals=lambda _: None)
+    # Its files may be in somebody else's folder.
+    return Output(lines=lines, show=show, totals=lambda _: None, needs=("CAP_DAC_OVERRIDE",))
 
 
 def _follow(

@@ -82,6 +82,7 @@ def command(
     ] = None,
     interval: options.Interval = 1.0,
     duration: options.Duration = None,
+    keep_capabilities: options.KeepCapabilities = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -111,7 +112,7 @@ def command(
             pcap_snaplen=pcap_snaplen,
         ),
         counting(views.xdp, interval, duration),
-        Options(json, verbose, fail_on_loss),
+        Options(json, verbose, fail_on_loss, keep_capabilities),
         None
         if block_file is None
         else lambda session: _reload(cast("PacketCounter", session), block, allow, block_file),

@@ -333,9 +333,20 @@ impl Object {
         ProgramArray::try_from(self.map_mut(map)?).and_then(|mut array| array.clear_index(&slot)).map_err(map_error)
     }
 
-    /// Forgets what only loading programs needs.
-    pub fn forget_functions(&mut self) {
+    /// Whether it has filters of clsact.
+    pub fn is_on_clsact(&self) -> bool {
+        self.clsact.is_some()
+    }
+
+    /// Gives back the memory that only loading programs needs.
+    pub fn trim(&mut self) {
         self.functions = None;
+        // aya reads all of the kernel's types, which take 20 MB that the allocator would keep.
+        // SAFETY: it may be called at any time, from any thread.
+        #[cfg(target_env = "gnu")]
+        unsafe {
+            libc::malloc_trim(0);
+        }
     }
 
     /// The kernel's id of a loaded program.
