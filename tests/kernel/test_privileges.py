@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,8 +47,8 @@ def missing(attach: Callable[[], ebpflab.Session]) -> tuple[str, ...] | None:
     except ebpflab.PrivilegeError as error:
         return tuple(error.missing_caps)
     except ebpflab.NotSupportedError as error:
-        # Debian leaves perf events to CAP_SYS_ADMIN, and then a tool takes other hooks or says so.
-        return ("CAP_SYS_ADMIN",) if "perf_event_paranoid" in str(error) else (str(error),)
+        # A policy or a limit that a capability is above: kernel.perf_event_paranoid, RLIMIT_MEMLOCK.
+        return tuple(set(re.findall(r"CAP_\w+", str(error))))
     return None
 
 

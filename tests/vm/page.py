@@ -25,6 +25,10 @@ The least that a tool needs as an ordinary user (ambient capabilities), found by
 what its command keeps once it is attached (all with `--keep-capabilities`). Where unprivileged BPF is disabled, kernels
 before 5.19 want CAP_BPF of whoever reads maps; filters of clsact are taken away with CAP_NET_ADMIN. A command that
 records (`-o`) keeps CAP_DAC_OVERRIDE, and one that reads a file of rules again CAP_DAC_READ_SEARCH.
+
+CAP_SYS_RESOURCE raises RLIMIT_MEMLOCK, which kernels before 5.11 charge maps against; a higher limit does as well
+(LimitMEMLOCK= of a service). CAP_SYS_ADMIN is above `kernel.perf_event_paranoid`, which Debian sets to 3, so that
+CAP_PERFMON does not reach perf events; with 2 CAP_BPF and CAP_PERFMON are enough.
 """
 _OUTRO = """\
 `kretprobe` has to be asked for: the kernel keeps room for few calls at a time, and the returns of the others are lost.
