@@ -7,7 +7,21 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import cgroup, count, dashboard, doctor, exec, flows, inspect, open, query, recover, replay, xdp
+from ebpflab.cli import (
+    cgroup,
+    count,
+    dashboard,
+    doctor,
+    exec,
+    flows,
+    inspect,
+    open,
+    query,
+    recover,
+    replay,
+    traffic,
+    xdp,
+)
 from ebpflab.cli.output import complain
 
 app = typer.Typer(
@@ -31,6 +45,7 @@ app.command("programs")(inspect.programs)
 app.command("query")(query.command)
 app.command("recover")(recover.command)
 app.command("replay")(replay.command)
+app.command("traffic")(traffic.command)
 app.command("xdp")(xdp.command)
 
 
