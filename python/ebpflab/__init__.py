@@ -40,6 +40,7 @@ from ebpflab.records import (
     OpenEvent,
     PacketCount,
     PidCount,
+    ProcessCount,
     Program,
     Reading,
     Recorded,
@@ -48,6 +49,8 @@ from ebpflab.records import (
     SourceCount,
     Sources,
     Summary,
+    TrafficCounts,
+    UnattributedCount,
     Verdict,
 )
 from ebpflab.session import CountSession, EventSession, Session
@@ -57,6 +60,7 @@ from ebpflab.tools.dashboard import Activity, ActivityEvent, activity
 from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.open import Opens, opens
+from ebpflab.tools.traffic import TrafficCounter, traffic
 from ebpflab.tools.xdp import PacketCounter, xdp
 
 __all__ = [
@@ -97,6 +101,7 @@ __all__ = [
     "PidCount",
     "PidCounter",
     "PrivilegeError",
+    "ProcessCount",
     "Program",
     "QueryError",
     "Reading",
@@ -109,6 +114,9 @@ __all__ = [
     "SourceCount",
     "Sources",
     "Summary",
+    "TrafficCounter",
+    "TrafficCounts",
+    "UnattributedCount",
     "Verdict",
     "VerifierError",
     "activity",
@@ -124,6 +132,7 @@ __all__ = [
     "query",
     "recover",
     "replay",
+    "traffic",
     "verdict",
     "xdp",
 ]

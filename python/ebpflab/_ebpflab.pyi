@@ -30,6 +30,7 @@ __all__ = [
     "attach_exec",
     "attach_flows",
     "attach_open",
+    "attach_traffic",
     "attach_xdp",
     "check_cidr",
     "check_rules",
@@ -159,6 +160,7 @@ def attach_dashboard(only: Only, hook: str | None, buffer: int | None) -> Sessio
 def attach_exec(only: Only, hook: str | None, buffer: int | None, exits: bool) -> Session: ...
 def attach_flows(iface: str, hook: str | None, max_entries: int | None) -> Session: ...
 def attach_open(only: Only, hook: str | None, buffer: int | None) -> Session: ...
+def attach_traffic(iface: str, hook: str | None, max_entries: int | None) -> Session: ...
 def attach_xdp(
     iface: str,
     mode: str,

@@ -6,7 +6,7 @@ from ebpflab import _ebpflab
 from ebpflab.records import Feature, HookVerdict, Verdict
 
 #: The tools that there are verdicts on.
-TOOLS = ("cgroup", "count", "dashboard", "exec", "flows", "open", "xdp")
+TOOLS = ("cgroup", "count", "dashboard", "exec", "flows", "open", "traffic", "xdp")
 
 
 def features() -> tuple[Feature, ...]:
@@ -22,8 +22,8 @@ def verdict(tool: str) -> Verdict:
     """Find out whether a tool (one of `TOOLS`) works here, and by which hook.
 
     Its maps are made and taken away; in the place of its programs others that do nothing are attached for a moment.
-    For `xdp` nothing is attached, since that is a matter of the interface; for `flows` it is `lo`, for `cgroup` the
-    cgroup on top of v2.
+    For `xdp` nothing is attached, since that is a matter of the interface; for `flows` and `traffic` it is `lo`,
+    for `cgroup` and `traffic` the cgroup on top of v2.
 
     Raises:
         ValueError: There is no such tool.

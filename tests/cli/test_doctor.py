@@ -25,7 +25,7 @@ def test_what_cannot_be_known_is_unknown(run: Run) -> None:
     assert "sudo" in capability["fix"]
     verdicts = [record for record in records if record["type"] == "verdict"]
     assert [record["works"] for record in verdicts] == [False] * len(TOOLS)
-    tracing = [record["reason"] for record in verdicts if record["tool"] not in {"cgroup", "flows", "xdp"}]
+    tracing = [record["reason"] for record in verdicts if record["tool"] not in {"cgroup", "flows", "traffic", "xdp"}]
     assert set(tracing) == {"CAP_BPF and CAP_PERFMON missing"}
 
 

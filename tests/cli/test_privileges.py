@@ -34,9 +34,10 @@ def test_the_privileges_are_dropped() -> None:
         (("maps",), "CAP_SYS_ADMIN;"),
         (("open",), "CAP_BPF and CAP_PERFMON;"),
         (("programs",), "CAP_SYS_ADMIN;"),
+        (("traffic", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
         (("xdp", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
     ],
-    ids=["cgroup", "count", "exec", "flows", "links", "maps", "open", "programs", "xdp"],
+    ids=["cgroup", "count", "exec", "flows", "links", "maps", "open", "programs", "traffic", "xdp"],
 )
 def test_missing_capabilities_are_named(
     run: Run, command: tuple[str, ...], missing: str, json: tuple[str, ...]

@@ -61,7 +61,7 @@ WRONG_FOR_LIMITED = (
     (["--limit", "0"], "--limit"),
     (["-p", "1"], "-p"),
 )
-LIMITED = (["cgroup", "/"], ["flows", "--iface", "lo"])
+LIMITED = (["cgroup", "/"], ["flows", "--iface", "lo"], ["traffic", "--iface", "lo"])
 WRONG = [
     *((command + arguments, word) for command in (*COUNTERS, *LIMITED, *SOURCES) for arguments, word in WRONG_FOR_ALL),
     *((command + arguments, word) for command in COUNTERS for arguments, word in WRONG_FOR_COUNTERS),
@@ -88,6 +88,9 @@ WRONG = [
     (["flows"], "--iface"),
     (["flows", "--iface", "lo", "--hook", "xdp"], "xdp"),
     (["flows", "--iface", "lo", "--max-entries", "0"], "--max-entries"),
+    (["traffic"], "--iface"),
+    (["traffic", "--iface", "lo", "--hook", "cgroup_sock"], "cgroup_sock"),
+    (["traffic", "--iface", "lo", "--max-entries", "0"], "--max-entries"),
     (["count", "--iface", "lo"], "--iface"),
     (["count", "--hook", "uprobe"], "uprobe"),
     (["count", "--hook", "uprobe"], "uprobe"),

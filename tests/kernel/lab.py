@@ -109,6 +109,8 @@ def _as_wrapped(wrapper: tuple[str, ...]) -> Callable[[], object] | None:
     """
     if wrapper[:-1] == netns_exec("")[:-1]:
         return lambda: enter(wrapper[-1])
+    if wrapper[:1] == nsenter("")[:1] and len(wrapper) == 2:
+        return lambda: enter(Path(wrapper[-1]).name)
     wrappers: dict[tuple[str, ...], Callable[[], object]]
     wrappers = {(): lambda: None, WITH_TRACEFS: identity.root, WITHOUT_TRACEFS: identity.root_without_tracefs}
     return wrappers.get(wrapper)
@@ -499,6 +501,11 @@ def ip(*arguments: str) -> None:
 def netns_exec(namespace: str) -> tuple[str, ...]:
     """Return the wrapper that runs a command in a network namespace."""
     return ("ip", "netns", "exec", namespace)
+
+
+def nsenter(namespace: str) -> tuple[str, ...]:
+    """Return the same that leaves the mounts, those of cgroups among them, where they are."""
+    return ("nsenter", f"--net=/run/netns/{namespace}")
 
 
 def enter(namespace: str) -> None:

@@ -57,6 +57,7 @@ def real(iface: str) -> Callable[[], Abilities]:
         "exec": (ebpflab.execs, ("tracepoint", "raw_tracepoint")),
         "flows": (lambda **options: ebpflab.flows(iface, **options), ("tcx", "clsact")),
         "open": (ebpflab.opens, lab.HOOKS),
+        "traffic": (lambda **options: ebpflab.traffic(iface, **options), ("tcx", "clsact")),
         "xdp": (lambda: ebpflab.xdp(iface), ()),
     }
 
@@ -139,7 +140,7 @@ def test_features_are_what_the_machine_says_elsewhere(iface: str) -> None:
     # veth has XDP of its own, on kernels that tell.
     assert answers["xdp", f"{iface} drv"] in {"yes", "unknown"}
     assert answers["leftovers", "nothing left behind"] == "yes"
-    for kind in ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "sched_cls", "cgroup_skb"):
+    for kind in ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "sched_cls", "cgroup_skb", "cgroup_sock"):
         assert answers["program type", kind] == "yes"
     assert {record["answer"] for (group, _), record in found.items() if group in {"map type", "helper"}} == {"yes"}
     assert {record["answer"] for record in found.values()} <= {"yes", "no", "unknown"}

@@ -183,6 +183,22 @@ def test_flows_counts_the_same_23_datagrams(start: Start, peers: Peers, hook: st
     assert (ended.status, ended.stderr) == (0, "")
 
 
+@cells("traffic", ("tcx", "clsact"))
+def test_traffic_counts_the_same_23_datagrams(start: Start, peers: Peers, hook: str) -> None:
+    tool = start("traffic", "--iface", "wire", "--hook", hook, "-i", "60", wrapper=lab.nsenter(peers.left))
+    lab.skip_unless_able(tool, hook)
+    programs = {("sockets_made", "cgroup_sock"), ("sockets_closed", "cgroup_sock"), ("accepts_exit", "raw_tracepoint")}
+    if hook == "tcx":
+        programs |= {("traffic_ingress", "sched_cls"), ("traffic_egress", "sched_cls")}
+    assert lab.hooked(tool.process.pid) == programs
+    udp_exchange(peers, peers.left4, peers.right4, sent=[100] * 23, answered=[])
+    ended = tool.stop()
+    (row,) = ended.summary["counts"]["processes"]
+    assert (row["pid"], row["direction"], row["protocol"]) == (os.getpid(), "egress", "udp")
+    assert (row["packets"], row["bytes"]) == (23, 23 * 142)
+    assert (ended.status, ended.stderr) == (0, "")
+
+
 @cells("xdp", ("skb", "drv"))
 def test_xdp_counts_the_same_23_packets(
     start: Start, wire: tuple[str, str], hook: str, record_property: Record

@@ -30,6 +30,7 @@ from ebpflab.records import (
     OpenEvent,
     PacketCount,
     PidCount,
+    ProcessCount,
     Program,
     Reading,
     Recorded,
@@ -38,6 +39,8 @@ from ebpflab.records import (
     SourceCount,
     Sources,
     Summary,
+    TrafficCounts,
+    UnattributedCount,
     Verdict,
 )
 
@@ -50,11 +53,17 @@ STAND_INS = {
     "CgroupReading": {"time", "counts"},
     "FlowReading": {"time", "counts"},
     "PidReading": {"time", "counts"},
+    "TrafficReading": {"time", "counts"},
     # A dict by protocol.
     "PacketCounts": None,
 }
 #: Fields that only the JSON lines need: the session knows its interface or cgroup.
-ONLY_IN_JSON = {"CgroupReading": {"cgroup"}, "FlowReading": {"iface"}, "PacketReading": {"iface"}}
+ONLY_IN_JSON = {
+    "CgroupReading": {"cgroup"},
+    "FlowReading": {"iface"},
+    "PacketReading": {"iface"},
+    "TrafficReading": {"iface"},
+}
 
 LEDGER = Ledger(
     seen=10,
@@ -90,6 +99,8 @@ DENIED = DeniedCount("10.0.0.0/8", 3, 180)
 CONTAINER = Container("0123456789abcdef" * 4, "docker", "web-1")
 RULE = RuleCount("192.0.2.0/24", "block", active=True, packets=1, bytes=98)
 SOURCE = SourceCount("192.0.2.1", 1, 98)
+PROCESS = ProcessCount(7, "curl", "egress", "tcp", 23, 2300, 0.5)
+UNATTRIBUTED = UnattributedCount("ingress", "no_socket", 1, 60)
 EXAMPLES = [
     OPEN,
     CONTAINER,
@@ -121,6 +132,9 @@ EXAMPLES = [
     SOURCE,
     Sources((SOURCE,), 1, PacketCount(0, 0)),
     PidCount(1, "init", 7, 0.5),
+    PROCESS,
+    UNATTRIBUTED,
+    TrafficCounts((PROCESS,), (UNATTRIBUTED,), PacketCount(1, 60), PacketCount(23, 2300)),
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
     Ledgers(LEDGER, LEDGER, LEDGER),
     Ledgers(None, LEDGER, LEDGER),

@@ -20,13 +20,16 @@ from ebpflab.records import (
     OpenEvent,
     PacketCount,
     PidCount,
+    ProcessCount,
     Reading,
     RuleCount,
     SourceCount,
     Sources,
     Summary,
+    TrafficCounts,
+    UnattributedCount,
 )
-from ebpflab.views import activity, cgroup, count, flows, live, xdp
+from ebpflab.views import activity, cgroup, count, flows, live, traffic, xdp
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
 from ebpflab.views.table import printable, time_of_day
@@ -117,6 +120,31 @@ def test_flows_beyond_the_table_are_summed_up() -> None:
     text = flows.totals(Summary(NO_LEDGER, 2.0, [row] * 22))
     assert text.splitlines()[-1] == "2 more flows with 4 packets and 200 bytes"
     assert "           50  udp" in text
+
+
+def test_traffic_is_shown_with_what_is_of_no_process() -> None:
+    processes = (
+        ProcessCount(4211, "curl\x1b", "ingress", "tcp", 23, 2300, 11.6),
+        ProcessCount(1, "init", "egress", "udp", 2, 120, 0.0),
+    )
+    unattributed = (UnattributedCount("ingress", "no_socket", 1, 60),)
+    counts = TrafficCounts(processes, unattributed, PacketCount(24, 2360), PacketCount(3, 180))
+    (text,) = traffic.frames([Reading(SECOND, counts)])
+    assert text.splitlines() == [
+        "DIR     PACKETS          BYTES      BYTES/S  PROTO      PID  COMM",
+        "in           23           2300           12  tcp       4211  curl\\x1b",
+        "out           2            120            0  udp          1  init",
+        "DIR     PACKETS          BYTES  OF NO PROCESS",
+        "in            1             60  no_socket",
+        "DIR     PACKETS          BYTES  THE INTERFACE",
+        "in           24           2360  the same",
+        "out           3            180  differs by 1 packets and 60 bytes",
+    ]
+    text = traffic.totals(
+        Summary(NO_LEDGER, 2.0, TrafficCounts(processes[:1] * 21, (), PacketCount(0, 0), PacketCount(0, 0)))
+    )
+    assert "1 more counters with 23 packets and 2300 bytes" in text
+    assert "         1150  tcp" in text
 
 
 def test_the_first_table_of_packets_has_no_rates() -> None:

@@ -15,6 +15,7 @@ pub mod ledger;
 pub mod open;
 pub mod packet;
 pub mod syscall;
+pub mod traffic;
 pub mod xdp;
 
 /// `Pod` for layouts without padding, where the loader reads them out of maps.

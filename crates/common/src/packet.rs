@@ -94,8 +94,10 @@ pub const ETH_P_8021AD: u16 = 0x88a8;
 // include/uapi/linux/in.h and in6.h
 const IPPROTO_HOPOPTS: u8 = 0;
 const IPPROTO_ICMP: u8 = 1;
-const IPPROTO_TCP: u8 = 6;
-const IPPROTO_UDP: u8 = 17;
+/// Number of TCP.
+pub const IPPROTO_TCP: u8 = 6;
+/// Number of UDP.
+pub const IPPROTO_UDP: u8 = 17;
 const IPPROTO_ROUTING: u8 = 43;
 const IPPROTO_FRAGMENT: u8 = 44;
 const IPPROTO_AH: u8 = 51;

@@ -17,8 +17,7 @@ impl Syscall {
     /// By its native number on x86_64 (arch/x86/entry/syscalls/syscall_64.tbl).
     #[inline(always)]
     pub const fn x86_64(nr: u64) -> Option<Self> {
-        /// Set in the number of a call made through the x32 interface; these have the same numbers there.
-        const X32_SYSCALL_BIT: u64 = 0x4000_0000;
+        // Through the x32 interface these have the same numbers.
         match nr & !X32_SYSCALL_BIT {
             2 => Some(Self::Open),
             85 => Some(Self::Creat),
@@ -121,11 +120,64 @@ impl ExecSyscall {
     }
 }
 
-const X32_EXECVE: u64 = 0x4000_0000 | 520;
-const X32_EXECVEAT: u64 = 0x4000_0000 | 545;
+/// One of the two calls that accept a connection; on i386 the first is one of those of `socketcall`, which is not told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AcceptSyscall {
+    /// `accept(fd, address, length)`
+    Accept,
+    /// `accept4(fd, address, length, flags)`
+    Accept4,
+}
+
+impl AcceptSyscall {
+    /// By its native number on x86_64 (arch/x86/entry/syscalls/syscall_64.tbl); those of the x32 interface are the same.
+    #[inline(always)]
+    pub const fn x86_64(nr: u64) -> Option<Self> {
+        match nr & !X32_SYSCALL_BIT {
+            43 => Some(Self::Accept),
+            288 => Some(Self::Accept4),
+            _ => None,
+        }
+    }
+
+    /// By its number through the 32-bit interface of x86_64 (arch/x86/entry/syscalls/syscall_32.tbl).
+    #[inline(always)]
+    pub const fn i386(nr: u64) -> Option<Self> {
+        match nr {
+            364 => Some(Self::Accept4),
+            _ => None,
+        }
+    }
+
+    /// By its number on arm64 (include/uapi/asm-generic/unistd.h).
+    #[inline(always)]
+    pub const fn aarch64(nr: u64) -> Option<Self> {
+        match nr {
+            202 => Some(Self::Accept),
+            242 => Some(Self::Accept4),
+            _ => None,
+        }
+    }
+
+    /// By its number from a 32-bit program on arm64 (arch/arm/tools/syscall.tbl).
+    #[inline(always)]
+    pub const fn arm(nr: u64) -> Option<Self> {
+        match nr {
+            285 => Some(Self::Accept),
+            366 => Some(Self::Accept4),
+            _ => None,
+        }
+    }
+}
+
+/// Set in the number of a call made through the x32 interface.
+const X32_SYSCALL_BIT: u64 = 0x4000_0000;
+const X32_EXECVE: u64 = X32_SYSCALL_BIT | 520;
+const X32_EXECVEAT: u64 = X32_SYSCALL_BIT | 545;
 
 #[cfg(test)]
 mod tests {
+    use super::AcceptSyscall::{self, Accept, Accept4};
     use super::ExecSyscall::{self, Execve, Execveat};
     use super::Syscall::{self, Creat, Open, Openat, Openat2};
 
@@ -156,6 +208,21 @@ mod tests {
         #[cfg(target_arch = "aarch64")]
         let table = ExecSyscall::aarch64;
         let calls = [(libc::SYS_execve as u64, Execve), (libc::SYS_execveat as u64, Execveat)];
+        assert_eq!(known(table), calls);
+    }
+
+    #[test]
+    fn the_accept_calls_of_each_interface_and_no_other() {
+        assert_eq!(known(AcceptSyscall::x86_64), [(43, Accept), (288, Accept4)]);
+        assert_eq!(known(|nr| AcceptSyscall::x86_64(nr | 0x4000_0000)), [(43, Accept), (288, Accept4)]);
+        assert_eq!(known(AcceptSyscall::i386), [(364, Accept4)]);
+        assert_eq!(known(AcceptSyscall::aarch64), [(202, Accept), (242, Accept4)]);
+        assert_eq!(known(AcceptSyscall::arm), [(285, Accept), (366, Accept4)]);
+        #[cfg(target_arch = "x86_64")]
+        let table = AcceptSyscall::x86_64;
+        #[cfg(target_arch = "aarch64")]
+        let table = AcceptSyscall::aarch64;
+        let calls = [(libc::SYS_accept as u64, Accept), (libc::SYS_accept4 as u64, Accept4)];
         assert_eq!(known(table), calls);
     }
 

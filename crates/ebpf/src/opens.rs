@@ -25,7 +25,7 @@ use ebpflab_ebpf::{
     kernel::{self, bounded, read},
     ledger::ledger_of,
     registers::{arguments, number, opens, path_at_return},
-    task::Current,
+    task::{Current, file},
 };
 
 use crate::{
@@ -145,7 +145,7 @@ fn leave(
     let (mut inode, mut device) = (0, 0);
     // Where the walk begins, and how much of the path as given stands behind what it finds.
     let (at, tail_len) = if ret >= 0 {
-        let file = paths::file(ret as i32);
+        let file = file(ret as i32);
         let at = file.and_then(Place::of_file);
         if at.is_some_and(|at| at.is_unlinked()) {
             marks |= Open::UNLINKED;

@@ -11,7 +11,7 @@ use aya_ebpf::{btf_maps::PerCpuArray, helpers::generated::bpf_probe_read_kernel,
 use ebpflab_common::open::{AT_FDCWD, FULL_PATH_LEN, PATH_LEN};
 use ebpflab_ebpf::{
     kernel::{self, bounded, read},
-    task::task,
+    task::{file, task},
 };
 
 /// Longest path that a walk gives; all ones.
@@ -119,21 +119,6 @@ impl Place {
         let hashed: *const u8 = read(self.dentry, kernel::dentry_d_hash_pprev()).unwrap_or(self.dentry);
         hashed.is_null() && !self.dentry.is_null()
     }
-}
-
-/// The open file behind a file descriptor of the current task.
-#[inline(always)]
-pub(crate) fn file(fd: i32) -> Option<*const u8> {
-    let files: *const u8 = read(task(), kernel::task_struct_files())?;
-    let table: *const u8 = read(files, kernel::files_struct_fdt())?;
-    let size: u32 = read(table, kernel::fdtable_max_fds())?;
-    // A negative one is a very large one.
-    if fd as u32 >= size {
-        return None;
-    }
-    let slots: *const u8 = read(table, kernel::fdtable_fd())?;
-    let file: *const u8 = read(slots, Some(fd as usize * size_of::<usize>()))?;
-    (!file.is_null()).then_some(file)
 }
 
 /// From the embedded `struct vfsmount` to the `struct mount` around it (`real_mount`, fs/mount.h).

@@ -5,10 +5,10 @@
 
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
-    macros::{cgroup_skb, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, xdp},
+    macros::{cgroup_skb, cgroup_sock, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, xdp},
     programs::{
-        FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, SkBuffContext, TcContext,
-        TracePointContext, XdpContext,
+        FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, SkBuffContext, SockContext,
+        TcContext, TracePointContext, XdpContext,
     },
 };
 // For the licence and the panic handler.
@@ -16,6 +16,12 @@ use ebpflab_ebpf as _;
 
 #[cgroup_skb(ingress)]
 fn probe_cgroup(_ctx: SkBuffContext) -> i32 {
+    const PASS: i32 = 1;
+    PASS
+}
+
+#[cgroup_sock(sock_create)]
+fn probe_sock(_ctx: SockContext) -> i32 {
     const PASS: i32 = 1;
     PASS
 }

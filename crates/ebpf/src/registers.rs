@@ -2,7 +2,7 @@
 
 use ebpflab_common::{
     open::Call,
-    syscall::{ExecSyscall, Syscall},
+    syscall::{AcceptSyscall, ExecSyscall, Syscall},
 };
 
 use crate::{
@@ -34,6 +34,22 @@ pub fn execs(nr: u64) -> Option<ExecSyscall> {
     let (native, compat) = (ExecSyscall::x86_64(nr), ExecSyscall::i386(nr));
     #[cfg(bpf_target_arch = "aarch64")]
     let (native, compat) = (ExecSyscall::aarch64(nr), ExecSyscall::arm(nr));
+    if native.is_none() && compat.is_none() {
+        return None;
+    }
+    match is_compat() {
+        Some(true) => compat,
+        Some(false) | None => native,
+    }
+}
+
+/// The same for the calls that accept a connection.
+#[inline(always)]
+pub fn accepts(nr: u64) -> Option<AcceptSyscall> {
+    #[cfg(bpf_target_arch = "x86_64")]
+    let (native, compat) = (AcceptSyscall::x86_64(nr), AcceptSyscall::i386(nr));
+    #[cfg(bpf_target_arch = "aarch64")]
+    let (native, compat) = (AcceptSyscall::aarch64(nr), AcceptSyscall::arm(nr));
     if native.is_none() && compat.is_none() {
         return None;
     }

@@ -42,6 +42,21 @@ pub fn parent() -> Option<(u32, [u8; COMM_LEN])> {
     Some((read(parent, kernel::task_struct_tgid())?, read(parent, kernel::task_struct_comm())?))
 }
 
+/// The open file behind a file descriptor of the current task.
+#[inline(always)]
+pub fn file(fd: i32) -> Option<*const u8> {
+    let files: *const u8 = read(task(), kernel::task_struct_files())?;
+    let table: *const u8 = read(files, kernel::files_struct_fdt())?;
+    let size: u32 = read(table, kernel::fdtable_max_fds())?;
+    // A negative one is a very large one.
+    if fd as u32 >= size {
+        return None;
+    }
+    let slots: *const u8 = read(table, kernel::fdtable_fd())?;
+    let file: *const u8 = read(slots, Some(fd as usize * size_of::<usize>()))?;
+    (!file.is_null()).then_some(file)
+}
+
 /// Id of the current task's cgroup in the v1 hierarchy of a controller (`task_css`, include/linux/cgroup.h).
 #[inline(always)]
 pub fn v1_cgroup_id(controller: u32) -> Option<u64> {

@@ -30,11 +30,13 @@ pub enum Kind {
     Clsact,
     /// On what the sockets of a cgroup of v2 receive and send.
     CgroupSkb,
+    /// On the sockets that are made and closed in a cgroup of v2.
+    CgroupSock,
 }
 
 impl Kind {
     /// All kinds with their names.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Fentry, "fentry"),
         (Self::Kprobe, "kprobe"),
         (Self::Kretprobe, "kretprobe"),
@@ -43,6 +45,7 @@ impl Kind {
         (Self::Tcx, "tcx"),
         (Self::Clsact, "clsact"),
         (Self::CgroupSkb, "cgroup_skb"),
+        (Self::CgroupSock, "cgroup_sock"),
     ];
 
     /// Whether it is taken without being asked for.
@@ -192,6 +195,7 @@ fn probe_for(target: &Target) -> &'static str {
         Target::Xdp(..) => "probe_xdp",
         Target::Tcx(_) | Target::Clsact(_) => "probe_tc",
         Target::CgroupSkb(..) => "probe_cgroup",
+        Target::CgroupSock(_) => "probe_sock",
     }
 }
 

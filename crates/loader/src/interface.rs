@@ -5,6 +5,7 @@ use std::{
     io,
 };
 
+use ebpflab_common::packet::Traffic;
 use netlink_packet_core::DefaultNla;
 use netlink_packet_route::{
     RouteNetlinkMessage,
@@ -70,6 +71,17 @@ pub fn is_ethernet(index: u32) -> Result<bool> {
     Ok(matches!(link.header.link_layer_type, LinkLayerType::Ether | LinkLayerType::Loopback))
 }
 
+/// Bytes of each frame that an interface leaves out of its own counters: lo its link headers (`loopback_xmit`,
+/// drivers/net/loopback.c), others none.
+///
+/// # Errors
+/// [`Error::Os`] if rtnetlink does not answer.
+pub fn uncounted_bytes(index: u32) -> Result<u32> {
+    const ETH_HLEN: u32 = 14;
+    let link = get_link(index).map_err(Error::os("ask rtnetlink about the interface"))?;
+    Ok(if link.header.link_layer_type == LinkLayerType::Loopback { ETH_HLEN } else { 0 })
+}
+
 /// The XDP program on an interface, if there is one.
 ///
 /// # Errors
@@ -93,6 +105,32 @@ pub fn attached_xdp(index: u32) -> Result<Option<AttachedXdp>> {
         _ => None,
     });
     Ok(mode.map(|mode| AttachedXdp { mode, program }))
+}
+
+/// What the kernel has counted for an interface since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// What it received.
+    pub received: Traffic,
+    /// What it sent.
+    pub sent: Traffic,
+}
+
+/// The interface's own counters (those of /sys/class/net/IFACE/statistics).
+///
+/// # Errors
+/// [`Error::Os`] if rtnetlink does not answer.
+pub fn counters(index: u32) -> Result<Counters> {
+    const OPERATION: &str = "ask rtnetlink for the counters of the interface";
+    let link = get_link(index).map_err(Error::os(OPERATION))?;
+    let counters = link.attributes.into_iter().find_map(|attribute| match attribute {
+        LinkAttribute::Stats64(stats) => Some(Counters {
+            received: Traffic { packets: stats.rx_packets, bytes: stats.rx_bytes },
+            sent: Traffic { packets: stats.tx_packets, bytes: stats.tx_bytes },
+        }),
+        _ => None,
+    });
+    counters.ok_or_else(|| Error::os(OPERATION)(io::Error::other("it has none")))
 }
 
 /// RTM_GETLINK for one interface.

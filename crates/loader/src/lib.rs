@@ -27,5 +27,6 @@ pub mod records;
 pub mod rules;
 pub mod schema;
 pub mod session;
+mod sockets;
 pub mod tools;
 pub mod tracefs;

@@ -11,7 +11,7 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 8] = [CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, XDP];
+pub const ALL: [&[u8]; 9] = [CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, TRAFFIC, XDP];
 
 object!(CGROUP, "cgroup.o", "crates/ebpf/src/cgroup.rs");
 object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
@@ -20,6 +20,7 @@ object!(EXEC, "exec.o", "crates/ebpf/src/exec.rs");
 object!(FLOWS, "flows.o", "crates/ebpf/src/flows.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
+object!(TRAFFIC, "traffic.o", "crates/ebpf/src/traffic.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");
 
 /// The names of all programs in them.

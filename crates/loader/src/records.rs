@@ -1,6 +1,6 @@
 //! The records that tools give out: lines of `--json`, and what the Python classes are made from.
 
-use ebpflab_common::{event::Kind, ledger, packet::Traffic};
+use ebpflab_common::{event::Kind, ledger, packet::Traffic, traffic::Reason};
 
 use crate::{
     names::{ErrorName, FlagNames, Words},
@@ -28,7 +28,7 @@ record! {
     pub struct Hook {
         /// Name of the program.
         pub program: String,
-        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`.
+        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`, `cgroup_sock`.
         pub kind: String,
         /// Kernel function, tracepoint, or interface or cgroup and direction.
         pub target: String,
@@ -422,6 +422,58 @@ record! {
         pub rate: f64,
     }
 
+    /// Packets by process since the start, and those of none.
+    pub struct TrafficReading = "traffic" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// The interface.
+        pub iface: String,
+        /// What was counted.
+        pub counts: TrafficCounts,
+    }
+
+    /// Packets of TCP and UDP by process, and all others by the reason why they are of none. Together these are all packets of the interface.
+    pub struct TrafficCounts {
+        /// By process, those with most bytes first.
+        pub processes: Vec<ProcessCount>,
+        /// Those of no process, by reason; only reasons that were met.
+        pub unattributed: Vec<UnattributedCount>,
+        /// What the interface received by its own counters since the start. They are read after the others, so packets that pass meanwhile are a difference.
+        pub received: PacketCount,
+        /// What the interface sent by its own counters.
+        pub sent: PacketCount,
+    }
+
+    /// Packets of one process, protocol and direction.
+    pub struct ProcessCount {
+        /// The process that made or accepted the sockets, in the initial PID namespace.
+        pub pid: u32,
+        /// Name that its thread had when it made or accepted the first of them.
+        pub comm: Text<'static>,
+        /// `ingress` for what it received, `egress` for what it sent.
+        pub direction: &'static str,
+        /// `tcp` or `udp`.
+        pub protocol: &'static str,
+        /// Frames, as the kernel hands them to the interface or gets them from it: one that is merged of several, or to be cut to several, is one.
+        pub packets: u64,
+        /// Bytes of these, link headers included but on lo.
+        pub bytes: u64,
+        /// Bytes per second since the last reading.
+        pub rate: f64,
+    }
+
+    /// Packets of no process.
+    pub struct UnattributedCount {
+        /// `ingress` for what the interface received, `egress` for what it sent.
+        pub direction: &'static str,
+        /// `not_ip` (or malformed), `other_protocol` (neither TCP nor UDP), `no_ports` (a later fragment that arrives, or one that is cut), `no_socket` (nobody here has one for it), `unknown_process` (of a socket of the kernel's own, or from before the start that could not be asked for), `map_full` (there was no room for another process).
+        pub reason: &'static str,
+        /// Frames.
+        pub packets: u64,
+        /// Bytes of these, link headers included but on lo.
+        pub bytes: u64,
+    }
+
     /// Opens by process since the start, the busiest first.
     pub struct PidReading = "counts" {
         /// When it was read: nanoseconds since the epoch.
@@ -508,7 +560,7 @@ record! {
 
     /// What `doctor` says about one hook of a tool.
     pub struct HookVerdict {
-        /// What the hook is for: `opens`, `execs` or `packets`.
+        /// What the hook is for: `opens`, `execs`, `packets`, `sockets` or `accepts`.
         pub part: String,
         /// Its kind, as `--hook` takes it.
         pub hook: String,
@@ -620,6 +672,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &Recorded::SCHEMA,
     &Recording::SCHEMA,
     &Summary::SCHEMA,
+    &TrafficReading::SCHEMA,
     &Verdict::SCHEMA,
     &CgroupCounts::SCHEMA,
     &Container::SCHEMA,
@@ -639,6 +692,9 @@ pub const SCHEMAS: &[&Schema] = &[
     &Sources::SCHEMA,
     &SourceCount::SCHEMA,
     &PidCount::SCHEMA,
+    &TrafficCounts::SCHEMA,
+    &ProcessCount::SCHEMA,
+    &UnattributedCount::SCHEMA,
 ];
 
 impl Ledger {
@@ -750,6 +806,8 @@ pub enum Reading {
     Packets(Box<PacketReading>),
     /// Of `count`.
     Pids(PidReading),
+    /// Of `traffic`.
+    Traffic(TrafficReading),
 }
 
 impl Reading {
@@ -760,6 +818,7 @@ impl Reading {
             Self::Flows(reading) => reading.to_json_line(),
             Self::Packets(reading) => reading.to_json_line(),
             Self::Pids(reading) => reading.to_json_line(),
+            Self::Traffic(reading) => reading.to_json_line(),
         }
     }
 
@@ -771,7 +830,7 @@ impl Reading {
                 sources: std::mem::take(&mut reading.sources),
                 capture: std::mem::take(&mut reading.capture),
             },
-            Self::Cgroup(_) | Self::Flows(_) | Self::Pids(_) => More::default(),
+            Self::Cgroup(_) | Self::Flows(_) | Self::Pids(_) | Self::Traffic(_) => More::default(),
         }
     }
 
@@ -782,6 +841,7 @@ impl Reading {
             Self::Flows(reading) => reading.time,
             Self::Packets(reading) => reading.time,
             Self::Pids(reading) => reading.time,
+            Self::Traffic(reading) => reading.time,
         }
     }
 
@@ -799,6 +859,13 @@ impl Reading {
                 [tcp, udp, icmp, arp, other].iter().map(|count| count.packets).sum()
             }
             Self::Pids(reading) => reading.counts.iter().map(|count| count.count).sum(),
+            Self::Traffic(reading) => {
+                let TrafficCounts { processes, unattributed, .. } = &reading.counts;
+                // Those that found no room are a term of their own.
+                let unattributed = unattributed.iter().filter(|count| count.reason != Reason::MapFull.name());
+                let processes = processes.iter().map(|count| count.packets);
+                processes.chain(unattributed.map(|count| count.packets)).sum()
+            }
         }
     }
 }
@@ -808,8 +875,13 @@ impl Reading {
 pub struct Counts(pub Reading);
 
 impl Value for Counts {
-    const TYPE: Type =
-        Type::Either(&[PacketCounts::TYPE, CgroupCounts::TYPE, <Vec<FlowCount>>::TYPE, <Vec<PidCount>>::TYPE]);
+    const TYPE: Type = Type::Either(&[
+        PacketCounts::TYPE,
+        CgroupCounts::TYPE,
+        TrafficCounts::TYPE,
+        <Vec<FlowCount>>::TYPE,
+        <Vec<PidCount>>::TYPE,
+    ]);
 
     fn write<M: serde::ser::SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
         match &self.0 {
@@ -817,6 +889,7 @@ impl Value for Counts {
             Reading::Flows(reading) => reading.counts.write(name, map),
             Reading::Packets(reading) => reading.counts.write(name, map),
             Reading::Pids(reading) => reading.counts.write(name, map),
+            Reading::Traffic(reading) => reading.counts.write(name, map),
         }
     }
 }

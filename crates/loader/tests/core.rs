@@ -20,7 +20,7 @@ const KERNELS: [(&str, &[u8]); 5] = [
 ];
 
 /// Offsets in bytes, in the order of [`KERNELS`].
-const FIELDS: [(&str, [u64; 5]); 52] = [
+const FIELDS: [(&str, [u64; 5]); 55] = [
     ("cgroup.kn", [248, 248, 256, 256, 296]),
     ("cgroup.root", [480, 656, 720, 696, 808]),
     ("cgroup_root.hierarchy_id", [12, 12, 12, 12, 12]),
@@ -35,6 +35,7 @@ const FIELDS: [(&str, [u64; 5]); 52] = [
     ("file.f_inode", [32, 32, 40, 32, 32]),
     ("file.f_path.dentry", [24, 24, 72, 72, 72]),
     ("file.f_path.mnt", [16, 16, 64, 64, 64]),
+    ("file.private_data", [200, 200, 32, 24, 24]),
     ("files_struct.fdt", [32, 32, 32, 32, 32]),
     ("fs_struct.pwd.dentry", [48, 48, 48, 48, 48]),
     ("fs_struct.pwd.mnt", [40, 40, 40, 40, 40]),
@@ -57,6 +58,8 @@ const FIELDS: [(&str, [u64; 5]); 52] = [
     ("signal_struct.flags", [116, 116, 116, 116, 116]),
     ("signal_struct.group_exit_code", [96, 96, 96, 96, 96]),
     ("signal_struct.live.counter", [4, 4, 4, 4, 4]),
+    ("sock_common.skc_family", [16, 16, 16, 16, 16]),
+    ("socket.sk", [24, 24, 24, 24, 24]),
     ("super_block.s_dev", [16, 16, 16, 16, 16]),
     ("task_struct.cgroups", [3328, 3600, 3584, 2376, 4072]),
     ("task_struct.comm[0]", [2736, 2976, 2976, 1752, 3408]),
@@ -283,6 +286,8 @@ fn the_records_are_there() {
     assert_eq!(fields(objects::EXEC), 44);
     // All of both.
     assert_eq!(fields(objects::DASHBOARD), 52);
+    // The status and the number of the call that returns; an open file (4), and what of it is a socket (3).
+    assert_eq!(fields(objects::TRAFFIC), 9);
     // Packets are no kernel structs, and the probes do nothing.
     assert_eq!([objects::CGROUP, objects::FLOWS, objects::XDP, objects::PROBE].map(fields), [0; 4]);
 }

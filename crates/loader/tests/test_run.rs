@@ -1,18 +1,26 @@
 //! The XDP program in the kernel (BPF_PROG_TEST_RUN) against the parser in user space, on the same packets.
 //! Needs root: `cargo test -p ebpflab --test test_run -- --ignored`.
 
+#[path = "../../common/tests/fuzz/mutate.rs"]
+mod mutate;
 #[path = "../../common/tests/packets/mod.rs"]
 mod packets;
+#[path = "../../common/tests/fuzz/reference.rs"]
+mod reference;
+
+use std::collections::HashMap;
 
 use ebpflab::{
     bpf::{Object, Opener, Target, XdpMode},
     objects,
 };
 use ebpflab_common::{
+    flows::Flow,
     ledger::Ledger,
     packet::{Protocol, Traffic, classify},
     xdp::Stage,
 };
+use mutate::Mutants;
 use proptest::{prelude::*, strategy::ValueTree as _, test_runner::TestRunner};
 
 const PROGRAM: &str = "xdp_count";
@@ -78,6 +86,50 @@ fn the_kernel_and_user_space_agree_on_damaged_and_cut_packets() {
         }
         let expected = classify(frame.as_slice());
         is_counted_as(&mut object, &frame, expected);
+    }
+}
+
+/// Both programs that read packets, those of XDP and of tc, against the reference that the parser is held against too.
+#[test]
+#[ignore = "needs root"]
+fn the_kernel_and_the_reference_agree_on_100_000_mutated_frames() {
+    const FRAMES: usize = 100_000;
+    let mut xdp = open();
+    let mut flows = Opener::new(objects::FLOWS).max_entries("FLOWS", FRAMES as u32).open().expect("root");
+    flows.set_word("ENABLED", 1).expect("writable");
+    let mut mutants = Mutants::new(2_027, 1_500);
+    let (mut wanted, mut by_flow) = (counts(&xdp), HashMap::<Flow, Traffic>::new());
+    let mut frame = Vec::new();
+    for _ in 0..FRAMES {
+        mutants.next_into(&mut frame);
+        frame.resize(frame.len().max(ETH_HLEN), 0);
+        let expected = reference::truth(&frame, u16::from_be_bytes([frame[12], frame[13]]));
+        let traffic = Traffic { packets: 1, bytes: frame.len() as u64 };
+        wanted[expected.protocol as usize].0 += traffic.packets;
+        wanted[expected.protocol as usize].1 += traffic.bytes;
+        let run = xdp.test_run(PROGRAM, &frame, 1).expect("runs");
+        assert_eq!((run.value, run.packet.as_slice()), (XDP_PASS, frame.as_slice()));
+        assert_eq!(counts(&xdp), wanted, "{frame:02x?} is {expected:?}");
+        if is_for_tc(&frame) {
+            flows.test_run("flows_ingress", &frame, 1).expect("runs");
+            by_flow.entry(expected.flow).or_default().add(traffic);
+        }
+    }
+    let found: HashMap<_, _> = flows.hash_map::<Flow, Traffic>("FLOWS").expect("readable").into_iter().collect();
+    for (flow, traffic) in &by_flow {
+        assert_eq!(found.get(flow), Some(traffic), "{flow:?}");
+    }
+    assert_eq!(found.len(), by_flow.len());
+    assert!(found.values().map(|traffic| traffic.packets).sum::<u64>() > FRAMES as u64 / 2);
+}
+
+/// Whether the kernel runs programs of tc on a frame: from 6.18 on it wants all of the IP header that is announced
+/// (`bpf_prog_test_run_skb`, net/bpf/test_run.c).
+fn is_for_tc(frame: &[u8]) -> bool {
+    match frame[12..ETH_HLEN] {
+        [0x08, 0x00] => frame.len() >= ETH_HLEN + 20,
+        [0x86, 0xdd] => frame.len() >= ETH_HLEN + 40,
+        _ => true,
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use ebpflab::{
     records::{
         Attached, Feature, Firewall, Holder, Ledger, Link, Map, PacketCount, Program, Reading, RuleCount, SourceCount,
-        Sources, Summary, Verdict,
+        Sources, Summary, TrafficCounts, Verdict,
     },
     schema::{Optional, Schema, Text},
 };
@@ -79,7 +79,8 @@ pub(crate) fn ledger<'py>(py: Python<'py>, ledger: &Ledger) -> PyResult<Bound<'p
     )
 }
 
-/// Of a cgroup: a list of tuples of groups, and one of rules. Packets: a dict of (packets, bytes) by protocol. Flows and
+/// Of a cgroup: a list of tuples of groups, and one of rules. Of traffic: one of processes, one of reasons, and the
+/// (packets, bytes) that the interface received and sent. Packets: a dict of (packets, bytes) by protocol. Flows and
 /// processes: a list of tuples, with the fields of the native records.
 pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<'py, PyAny>> {
     match reading {
@@ -133,6 +134,17 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
             let rows: Vec<_> =
                 reading.counts.iter().map(|row| (row.pid, row.comm.as_ref().map(text), row.count, row.rate)).collect();
             Ok(rows.into_pyobject(py)?.into_any())
+        }
+        Reading::Traffic(reading) => {
+            let TrafficCounts { processes, unattributed, received, sent } = &reading.counts;
+            let processes: Vec<_> = processes
+                .iter()
+                .map(|row| (row.pid, text(&row.comm), row.direction, row.protocol, row.packets, row.bytes, row.rate))
+                .collect();
+            let unattributed: Vec<_> =
+                unattributed.iter().map(|row| (row.direction, row.reason, row.packets, row.bytes)).collect();
+            let pair = |count: &PacketCount| (count.packets, count.bytes);
+            Ok((processes, unattributed, pair(received), pair(sent)).into_pyobject(py)?.into_any())
         }
     }
 }

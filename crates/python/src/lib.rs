@@ -27,7 +27,7 @@ use ebpflab::{
     rules::{self, Lists, Rules},
     schema::Record,
     session,
-    tools::{EventOptions, Only, cgroup, count, dashboard, exec, flows, open, xdp},
+    tools::{EventOptions, Only, cgroup, count, dashboard, exec, flows, open, traffic, xdp},
 };
 use pyo3::{
     exceptions::PyValueError,
@@ -407,6 +407,12 @@ fn attach_open(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<
     py.detach(|| open::attach(&options)).map(Session).map_err(to_python)
 }
 
+#[pyfunction]
+fn attach_traffic(py: Python<'_>, iface: OsString, hook: Option<&str>, max_entries: Option<u32>) -> PyResult<Session> {
+    let options = traffic::Options { hook: parse_hook(hook)?, max_entries };
+    py.detach(|| traffic::attach(&iface, &options)).map(Session).map_err(to_python)
+}
+
 /// As long as it is open the kernel measures the runs of programs.
 #[pyclass(frozen, module = "ebpflab._ebpflab")]
 struct Stats(Mutex<Option<inspect::Stats>>);
@@ -535,8 +541,8 @@ mod _ebpflab {
     #[pymodule_export]
     use super::{
         Events, PacketProgram, Session, Stats, attach_cgroup, attach_count, attach_dashboard, attach_exec,
-        attach_flows, attach_open, attach_xdp, check_cidr, check_rules, features, features_json, links, links_json,
-        maps, maps_json, programs, programs_json, schemas, verdict, verdict_json, verify,
+        attach_flows, attach_open, attach_traffic, attach_xdp, check_cidr, check_rules, features, features_json, links,
+        links_json, maps, maps_json, programs, programs_json, schemas, verdict, verdict_json, verify,
     };
     #[pymodule_export]
     use super::{

@@ -25,6 +25,7 @@ COMMANDS = {
     "query": ("query", "command"),
     "recover": ("recover", "command"),
     "replay": ("replay", "command"),
+    "traffic": ("traffic", "command"),
     "xdp": ("xdp", "command"),
 }
 

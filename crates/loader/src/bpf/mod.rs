@@ -10,7 +10,7 @@ use std::{
     fs::{self, File},
     io,
     os::fd::{AsFd, BorrowedFd},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, Pod,
     maps::{
         Array, CgroupArray, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues,
-        PerfEventArray, ProgramArray, RingBuf,
+        PerfEventArray, ProgramArray, RingBuf, SkStorage,
         lpm_trie::Key,
         perf::{PerfEvent, PerfEventArrayBuffer},
     },
@@ -74,6 +74,8 @@ pub enum Target {
     Clsact(Tc),
     /// What a cgroup of v2, by its directory, and those below it receive or send.
     CgroupSkb(PathBuf, Direction),
+    /// The sockets that are made, or closed (as the program's section says), in a cgroup of v2 and those below it.
+    CgroupSock(PathBuf),
 }
 
 /// One direction of an interface.
@@ -107,6 +109,7 @@ impl Target {
             Self::Tcx(_) => "tcx",
             Self::Clsact(_) => "clsact",
             Self::CgroupSkb(..) => "cgroup_skb",
+            Self::CgroupSock(_) => "cgroup_sock",
         }
     }
 }
@@ -123,6 +126,7 @@ impl fmt::Display for Target {
             Self::Xdp(index, _) => write!(f, "interface {index}"),
             Self::Tcx(tc) | Self::Clsact(tc) => tc.fmt(f),
             Self::CgroupSkb(cgroup, direction) => write!(f, "{} {}", cgroup.display(), direction.name()),
+            Self::CgroupSock(cgroup) => cgroup.display().fmt(f),
         }
     }
 }
@@ -498,6 +502,19 @@ impl Object {
         hash.insert(key, value, 0).map_err(map_error)
     }
 
+    /// Stores a value with a socket, unless there is one already; whether it was stored.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map, or no memory.
+    pub fn store<V: Pod>(&mut self, map: &str, socket: BorrowedFd<'_>, value: V) -> Result<bool> {
+        const BPF_NOEXIST: u64 = 1;
+        let mut storage = SkStorage::<_, V>::try_from(self.map_mut(map)?).map_err(map_error)?;
+        match storage.insert(&socket, value, BPF_NOEXIST) {
+            Err(MapError::SyscallError(error)) if error.io_error.raw_os_error() == Some(libc::EEXIST) => Ok(false),
+            stored => stored.map(|()| true).map_err(map_error),
+        }
+    }
+
     /// Takes an entry out of a hash map, if it is there.
     ///
     /// # Errors
@@ -640,8 +657,11 @@ impl Object {
         // The kernel counts misses of tracing programs only; those of returns only from 6.7 on, in a link that
         // aya 0.14 does not let us ask.
         let is_return = matches!(program, Program::KProbe(program) if matches!(program.kind(), ProbeKind::Return));
-        let is_of_packets = matches!(program, Program::Xdp(_) | Program::SchedClassifier(_) | Program::CgroupSkb(_));
-        if is_return || is_of_packets {
+        let is_of_network = matches!(
+            program,
+            Program::Xdp(_) | Program::SchedClassifier(_) | Program::CgroupSkb(_) | Program::CgroupSock(_)
+        );
+        if is_return || is_of_network {
             return None;
         }
         sys::recursion_misses(program.fd().ok()?.as_fd()).ok()?
@@ -766,6 +786,7 @@ fn load(program: &mut Program, target: &Target, btf: Option<&Btf>) -> Result<(),
         (Program::Xdp(program), Target::Xdp(..), _) => program.load(),
         (Program::SchedClassifier(program), Target::Tcx(_) | Target::Clsact(_), _) => program.load(),
         (Program::CgroupSkb(program), Target::CgroupSkb(..), _) => program.load(),
+        (Program::CgroupSock(program), Target::CgroupSock(_), _) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
     match loaded {
@@ -799,13 +820,20 @@ fn attach(program: &mut Program, target: &Target) -> Result<(), ProgramError> {
                 Direction::Ingress => CgroupSkbAttachType::Ingress,
                 Direction::Egress => CgroupSkbAttachType::Egress,
             };
-            let call = "open";
-            let cgroup = File::open(cgroup).map_err(|io_error| SyscallError { call, io_error })?;
-            // A bpf_link is one of many by itself, and the kernel takes no flag that says so.
-            program.attach(cgroup, direction, CgroupAttachMode::Single).map(drop)
+            program.attach(open_cgroup(cgroup)?, direction, ONE_OF_MANY).map(drop)
+        }
+        (Program::CgroupSock(program), Target::CgroupSock(cgroup)) => {
+            program.attach(open_cgroup(cgroup)?, ONE_OF_MANY).map(drop)
         }
         _ => Err(ProgramError::UnexpectedProgramType),
     }
+}
+
+/// A bpf_link to a cgroup is one of many by itself, and the kernel takes no flag that says so.
+const ONE_OF_MANY: CgroupAttachMode = CgroupAttachMode::Single;
+
+fn open_cgroup(cgroup: &Path) -> Result<File, ProgramError> {
+    File::open(cgroup).map_err(|io_error| SyscallError { call: "open", io_error }.into())
 }
 
 /// By a bpf_link only: a netlink attachment, which aya falls back to on EINVAL, would outlive this process.
@@ -853,6 +881,7 @@ fn unload(program: &mut Program) -> Result<(), ProgramError> {
         Program::Xdp(program) => program.unload(),
         Program::SchedClassifier(program) => program.unload(),
         Program::CgroupSkb(program) => program.unload(),
+        Program::CgroupSock(program) => program.unload(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
@@ -1014,10 +1043,10 @@ fn attach_error(target: &Target, error: ProgramError) -> Error {
         }
         Target::Xdp(index, _) => (format!("interface {index}"), ""),
         Target::Tcx(tc) | Target::Clsact(tc) => (tc.to_string(), ""),
-        Target::CgroupSkb(cgroup, _) if is_refusal(&error) => {
+        Target::CgroupSkb(cgroup, _) | Target::CgroupSock(cgroup) if is_refusal(&error) => {
             (format!("cgroup {}", cgroup.display()), "; a program there, or above, allows no others beside it")
         }
-        Target::CgroupSkb(cgroup, _) => (format!("cgroup {}", cgroup.display()), ""),
+        Target::CgroupSkb(cgroup, _) | Target::CgroupSock(cgroup) => (format!("cgroup {}", cgroup.display()), ""),
     };
     Error::Attach { target: what, reason: format!("{}{hint}", with_causes(&error)) }
 }

@@ -33,7 +33,7 @@ impl Unknown {
 }
 
 /// Types of programs by the names that bpftool gives them, with what they are for.
-const PROGRAM_TYPES: [(&str, ProgramType, &str); 7] = [
+const PROGRAM_TYPES: [(&str, ProgramType, &str); 8] = [
     ("kprobe", ProgramType::KProbe, "kprobe, kretprobe, uprobe and uretprobe programs"),
     ("tracepoint", ProgramType::TracePoint, "tracepoint programs"),
     ("raw_tracepoint", ProgramType::RawTracePoint, "raw tracepoint programs"),
@@ -41,11 +41,13 @@ const PROGRAM_TYPES: [(&str, ProgramType, &str); 7] = [
     ("xdp", ProgramType::Xdp, "XDP programs"),
     ("sched_cls", ProgramType::SchedClassifier, "tc programs"),
     ("cgroup_skb", ProgramType::CgroupSkb, "programs on a cgroup's packets"),
+    ("cgroup_sock", ProgramType::CgroupSock, "programs on a cgroup's sockets"),
 ];
 
 /// Types of maps by the names that bpftool gives them.
-const MAP_TYPES: [(&str, MapType); 9] = [
+const MAP_TYPES: [(&str, MapType); 11] = [
     ("hash", MapType::Hash),
+    ("lru_hash", MapType::LruHash),
     ("array", MapType::Array),
     ("percpu_array", MapType::PerCpuArray),
     ("percpu_hash", MapType::PerCpuHash),
@@ -54,6 +56,7 @@ const MAP_TYPES: [(&str, MapType); 9] = [
     ("lpm_trie", MapType::LpmTrie),
     ("prog_array", MapType::ProgramArray),
     ("cgroup_array", MapType::CgroupArray),
+    ("sk_storage", MapType::SkStorage),
 ];
 
 /// The helpers that the embedded tracing programs call.
@@ -80,9 +83,15 @@ const HELPERS: [(&str, BpfHelper); 19] = [
 ];
 
 /// The helpers that only programs on packets call, each with a type of programs that does.
-const PACKET_HELPERS: [(&str, BpfHelper, ProgramType); 2] = [
+const PACKET_HELPERS: [(&str, BpfHelper, ProgramType); 8] = [
     ("bpf_skb_cgroup_id", BpfHelper::BPF_FUNC_skb_cgroup_id, ProgramType::CgroupSkb),
     ("bpf_skb_load_bytes", BpfHelper::BPF_FUNC_skb_load_bytes, ProgramType::SchedClassifier),
+    ("bpf_sk_fullsock", BpfHelper::BPF_FUNC_sk_fullsock, ProgramType::SchedClassifier),
+    ("bpf_get_listener_sock", BpfHelper::BPF_FUNC_get_listener_sock, ProgramType::SchedClassifier),
+    ("bpf_sk_lookup_tcp", BpfHelper::BPF_FUNC_sk_lookup_tcp, ProgramType::SchedClassifier),
+    ("bpf_sk_lookup_udp", BpfHelper::BPF_FUNC_sk_lookup_udp, ProgramType::SchedClassifier),
+    ("bpf_sk_release", BpfHelper::BPF_FUNC_sk_release, ProgramType::SchedClassifier),
+    ("bpf_sk_storage_get", BpfHelper::BPF_FUNC_sk_storage_get, ProgramType::SchedClassifier),
 ];
 
 /// For each type of programs: its name, what it is for, and whether the kernel loads one.

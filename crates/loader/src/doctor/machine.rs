@@ -15,7 +15,7 @@ pub(super) fn capabilities() -> Vec<Feature> {
     [
         (CAP_BPF, "to load programs and make maps", Some(NOTHING)),
         (CAP_PERFMON, "to read the kernel's memory and to attach to its functions", Some(NOTHING)),
-        (CAP_NET_ADMIN, "to attach to interfaces", Some("cgroup, flows and xdp do not work")),
+        (CAP_NET_ADMIN, "to attach to interfaces", Some("cgroup, flows, traffic and xdp do not work")),
         // Whether that is a loss is what `memory for maps` says.
         (CAP_SYS_RESOURCE, "to raise the limit on locked memory, which maps count against before 5.11", None),
     ]

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The tools that there are verdicts on.
-pub const TOOLS: [&str; 7] = ["cgroup", "count", "dashboard", "exec", "flows", "open", "xdp"];
+pub const TOOLS: [&str; 8] = ["cgroup", "count", "dashboard", "exec", "flows", "open", "traffic", "xdp"];
 
 /// What a tool will do here, and why. Its maps are made and taken away; in the place of its programs others that do
 /// nothing are attached for a moment.
@@ -117,14 +117,19 @@ pub(super) fn hooks() -> Vec<Feature> {
         (Kind::Tracepoint, Target::Tracepoint("sched".into(), "sched_process_exec".into())),
         (Kind::Tcx, Target::Tcx(loopback())),
         (Kind::Clsact, Target::Clsact(loopback())),
-        (Kind::CgroupSkb, cgroup::top()),
+        (Kind::CgroupSkb, Target::CgroupSkb(cgroup::top(), Direction::Ingress)),
+        (Kind::CgroupSock, Target::CgroupSock(cgroup::top())),
     ];
     targets
         .into_iter()
         .map(|(kind, target)| {
             let found = format!("a program was attached to {target}");
             let way = Way { kind, programs: vec![("", target)], tails: Vec::new(), blind_to: &[] };
-            let needed = if matches!(kind, Kind::Tcx | Kind::Clsact | Kind::CgroupSkb) { NETWORK } else { TRACING };
+            let needed = if matches!(kind, Kind::Tcx | Kind::Clsact | Kind::CgroupSkb | Kind::CgroupSock) {
+                NETWORK
+            } else {
+                TRACING
+            };
             match privilege::require("attaching", needed).and_then(|()| hooks::probe(&mut probes, &way)) {
                 Ok(()) => yes("hook", kind.to_string(), found),
                 Err(error) => {

@@ -90,10 +90,10 @@ pub(super) fn needs() -> Needs {
         capabilities: privilege::NETWORK,
         object: objects::CGROUP,
         prepare: || {
-            unified()?;
+            unified("cgroup")?;
             Opener::new(objects::CGROUP).open().map(drop)
         },
-        ways: vec![("packets", ways(&unified().map(|v2| v2.mount).unwrap_or_default()))],
+        ways: vec![("packets", ways(&top()))],
     }
 }
 
@@ -107,7 +107,7 @@ pub fn attach(cgroup: &Path, options: &Options) -> Result<Session> {
         let len = options.deny.len();
         return Err(Error::InvalidArgument(format!("there is room for {MAX_RULES} rules, not for {len}")));
     }
-    let v2 = unified()?;
+    let v2 = unified("cgroup")?;
     let cgroup = directory(cgroup, &v2)?;
     needs().check_privileges()?;
     let opener = Opener::new(objects::CGROUP).global("RULES_LEN", options.deny.len() as u32);
@@ -137,14 +137,17 @@ pub fn attach(cgroup: &Path, options: &Options) -> Result<Session> {
     Session::start(object, Tool::Counter(Box::new(groups)), attached)
 }
 
-/// The hierarchy of v2.
-fn unified() -> Result<Hierarchy> {
+/// The hierarchy of v2, for a tool that needs one.
+///
+/// # Errors
+/// [`Error::NotSupported`] where it is not mounted.
+pub(super) fn unified(tool: &str) -> Result<Hierarchy> {
     let found = cgroups::hierarchies()?.into_iter().find(|hierarchy| hierarchy.controllers.is_none());
     found.ok_or_else(|| Error::NotSupported {
-        feature: "cgroup".to_owned(),
+        feature: tool.to_owned(),
         needs: "mount -t cgroup2 cgroup2 /sys/fs/cgroup/unified, or boot with systemd.unified_cgroup_hierarchy=1"
             .to_owned(),
-        reason: "no hierarchy of cgroups v2 is mounted, and programs on packets know no other".to_owned(),
+        reason: "no hierarchy of cgroups v2 is mounted, and programs on packets and sockets know no other".to_owned(),
     })
 }
 
@@ -169,9 +172,9 @@ fn ways(cgroup: &Path) -> Vec<Way> {
     vec![Way { kind: Kind::CgroupSkb, programs, tails: Vec::new(), blind_to: &[] }]
 }
 
-/// For a program that is attached for a moment: the cgroup that all are below.
-pub(crate) fn top() -> Target {
-    Target::CgroupSkb(unified().map(|v2| v2.mount).unwrap_or_default(), Direction::Ingress)
+/// The directory of the cgroup that all are below, for a program that is attached for a moment; of none without v2.
+pub(crate) fn top() -> PathBuf {
+    unified("cgroup").map(|v2| v2.mount).unwrap_or_default()
 }
 
 /// Zero if it is gone.

@@ -8,6 +8,7 @@ pub mod flows;
 mod only;
 pub mod open;
 mod ring;
+pub mod traffic;
 mod tree;
 pub mod xdp;
 
@@ -56,8 +57,17 @@ impl Needs {
 }
 
 /// What each of the tools needs.
-pub(crate) fn needs() -> [Needs; 7] {
-    [cgroup::needs(), count::needs(), dashboard::needs(), exec::needs(), flows::needs(), open::needs(), xdp::needs()]
+pub(crate) fn needs() -> [Needs; 8] {
+    [
+        cgroup::needs(),
+        count::needs(),
+        dashboard::needs(),
+        exec::needs(),
+        flows::needs(),
+        open::needs(),
+        traffic::needs(),
+        xdp::needs(),
+    ]
 }
 
 /// What a tool that has events is asked for.

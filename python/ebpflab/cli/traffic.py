@@ -1,0 +1,33 @@
+"""`ebpflab traffic`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ebpflab.cli import options
+from ebpflab.cli.run import Options, counting, run
+
+
+def command(
+    iface: Annotated[str, typer.Option("--iface", metavar="IFACE", help="The interface to watch.")],
+    hook: options.TcHook = None,
+    max_entries: Annotated[int, typer.Option(metavar="N", min=1, max=2**24, help="Most counters.")] = 16_384,
+    interval: options.Interval = 1.0,
+    duration: options.Duration = None,
+    limit: options.Readings = None,
+    keep_capabilities: options.KeepCapabilities = False,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    fail_on_loss: options.FailOnLoss = False,
+) -> None:
+    """Count what an interface receives and sends by process, TCP and UDP, and all else by why it is of none."""
+    from ebpflab import views  # noqa: PLC0415  so that --help stays quick
+    from ebpflab.tools.traffic import traffic  # noqa: PLC0415
+
+    run(
+        lambda: traffic(iface, hook=hook, max_entries=max_entries),
+        counting(views.traffic, interval, duration, limit),
+        Options(json, verbose, fail_on_loss, keep_capabilities),
+    )
