@@ -20,9 +20,11 @@ from ebpflab.inspect import links, maps, programs
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
+    CallCount,
     CgroupCounts,
     Container,
     DeniedCount,
+    ErrorCount,
     ExecEvent,
     ExitEvent,
     Feature,
@@ -48,15 +50,18 @@ from ebpflab.records import (
     SourceCount,
     Sources,
     Summary,
+    SyscallCount,
     Verdict,
 )
 from ebpflab.session import CountSession, EventSession, Session
+from ebpflab.tools.calls import CallCounter, calls
 from ebpflab.tools.cgroup import CgroupCounter, cgroup
 from ebpflab.tools.count import PidCounter, counts
 from ebpflab.tools.dashboard import Activity, ActivityEvent, activity
 from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.open import Opens, opens
+from ebpflab.tools.syscalls import SyscallCounter, syscalls
 from ebpflab.tools.xdp import PacketCounter, xdp
 
 __all__ = [
@@ -65,6 +70,8 @@ __all__ = [
     "Answer",
     "AttachError",
     "Attached",
+    "CallCount",
+    "CallCounter",
     "CgroupCounter",
     "CgroupCounts",
     "ClosedError",
@@ -72,6 +79,7 @@ __all__ = [
     "CountSession",
     "DeniedCount",
     "EbpflabError",
+    "ErrorCount",
     "EventSession",
     "ExecEvent",
     "Execs",
@@ -109,9 +117,12 @@ __all__ = [
     "SourceCount",
     "Sources",
     "Summary",
+    "SyscallCount",
+    "SyscallCounter",
     "Verdict",
     "VerifierError",
     "activity",
+    "calls",
     "cgroup",
     "counts",
     "execs",
@@ -124,6 +135,7 @@ __all__ = [
     "query",
     "recover",
     "replay",
+    "syscalls",
     "verdict",
     "xdp",
 ]

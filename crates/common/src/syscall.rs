@@ -17,8 +17,7 @@ impl Syscall {
     /// By its native number on x86_64 (arch/x86/entry/syscalls/syscall_64.tbl).
     #[inline(always)]
     pub const fn x86_64(nr: u64) -> Option<Self> {
-        /// Set in the number of a call made through the x32 interface; these have the same numbers there.
-        const X32_SYSCALL_BIT: u64 = 0x4000_0000;
+        // These have the same numbers in the x32 interface.
         match nr & !X32_SYSCALL_BIT {
             2 => Some(Self::Open),
             85 => Some(Self::Creat),
@@ -121,6 +120,35 @@ impl ExecSyscall {
     }
 }
 
+/// Whether a number is that of exit or exit_group: those two never return.
+pub mod ends {
+    /// Native on x86_64, x32 too.
+    #[inline(always)]
+    pub const fn x86_64(nr: u64) -> bool {
+        matches!(nr & !super::X32_SYSCALL_BIT, 60 | 231)
+    }
+
+    /// Through the 32-bit interface of x86_64.
+    #[inline(always)]
+    pub const fn i386(nr: u64) -> bool {
+        matches!(nr, 1 | 252)
+    }
+
+    /// On arm64.
+    #[inline(always)]
+    pub const fn aarch64(nr: u64) -> bool {
+        matches!(nr, 93 | 94)
+    }
+
+    /// From a 32-bit program on arm64.
+    #[inline(always)]
+    pub const fn arm(nr: u64) -> bool {
+        matches!(nr, 1 | 248)
+    }
+}
+
+/// Set in the number of a call made through the x32 interface.
+pub const X32_SYSCALL_BIT: u64 = 0x4000_0000;
 const X32_EXECVE: u64 = 0x4000_0000 | 520;
 const X32_EXECVEAT: u64 = 0x4000_0000 | 545;
 
@@ -128,6 +156,7 @@ const X32_EXECVEAT: u64 = 0x4000_0000 | 545;
 mod tests {
     use super::ExecSyscall::{self, Execve, Execveat};
     use super::Syscall::{self, Creat, Open, Openat, Openat2};
+    use super::ends;
 
     fn known<T>(table: impl Fn(u64) -> Option<T>) -> Vec<(u64, T)> {
         (0..1_000).filter_map(|nr| Some((nr, table(nr)?))).collect()
@@ -157,6 +186,21 @@ mod tests {
         let table = ExecSyscall::aarch64;
         let calls = [(libc::SYS_execve as u64, Execve), (libc::SYS_execveat as u64, Execveat)];
         assert_eq!(known(table), calls);
+    }
+
+    #[test]
+    fn the_calls_that_never_return_and_no_other() {
+        let known = |ends: fn(u64) -> bool| (0..1_000).filter(|nr| ends(*nr)).collect::<Vec<_>>();
+        assert_eq!(known(ends::x86_64), [60, 231]);
+        assert_eq!(known(|nr| ends::x86_64(nr | super::X32_SYSCALL_BIT)), [60, 231]);
+        assert_eq!(known(ends::i386), [1, 252]);
+        assert_eq!(known(ends::aarch64), [93, 94]);
+        assert_eq!(known(ends::arm), [1, 248]);
+        #[cfg(target_arch = "x86_64")]
+        let native = ends::x86_64;
+        #[cfg(target_arch = "aarch64")]
+        let native = ends::aarch64;
+        assert_eq!(known(native), [libc::SYS_exit as u64, libc::SYS_exit_group as u64]);
     }
 
     #[test]

@@ -30,11 +30,13 @@ pub enum Kind {
     Clsact,
     /// On what the sockets of a cgroup of v2 receive and send.
     CgroupSkb,
+    /// Breakpoints in programs and libraries.
+    Uprobe,
 }
 
 impl Kind {
     /// All kinds with their names.
-    pub const ALL: [(Self, &'static str); 8] = [
+    pub const ALL: [(Self, &'static str); 9] = [
         (Self::Fentry, "fentry"),
         (Self::Kprobe, "kprobe"),
         (Self::Kretprobe, "kretprobe"),
@@ -43,6 +45,7 @@ impl Kind {
         (Self::Tcx, "tcx"),
         (Self::Clsact, "clsact"),
         (Self::CgroupSkb, "cgroup_skb"),
+        (Self::Uprobe, "uprobe"),
     ];
 
     /// Whether it is taken without being asked for.
@@ -192,6 +195,7 @@ fn probe_for(target: &Target) -> &'static str {
         Target::Xdp(..) => "probe_xdp",
         Target::Tcx(_) | Target::Clsact(_) => "probe_tc",
         Target::CgroupSkb(..) => "probe_cgroup",
+        Target::Uprobe(_) => "probe_uprobe",
     }
 }
 
@@ -201,6 +205,9 @@ fn lacking(way: &Way) -> Option<(String, String)> {
     match way.kind {
         Kind::Kprobe | Kind::Kretprobe if !Path::new("/sys/bus/event_source/devices/kprobe/type").exists() => {
             told("a kernel built with CONFIG_KPROBE_EVENTS", "this kernel is built without kprobes")
+        }
+        Kind::Uprobe if !Path::new("/sys/bus/event_source/devices/uprobe/type").exists() => {
+            told("a kernel built with CONFIG_UPROBE_EVENTS", "this kernel is built without uprobes")
         }
         Kind::Tracepoint if !has_tracepoints(way) => match tracefs::state() {
             State::Readable => {
@@ -221,7 +228,11 @@ fn has_tracepoints(way: &Way) -> bool {
     !way.programs.is_empty() && way.programs.iter().all(|(_, target)| shown(target))
 }
 
-fn check_lacking(way: &Way) -> Result<()> {
+/// Looks whether it is known that a way does not work here.
+///
+/// # Errors
+/// [`Error::NotSupported`] says why not.
+pub(crate) fn check_lacking(way: &Way) -> Result<()> {
     lacking(way)
         .map_or(Ok(()), |(needs, reason)| Err(Error::NotSupported { feature: way.kind.to_string(), needs, reason }))
 }

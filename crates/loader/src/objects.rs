@@ -11,8 +11,9 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 8] = [CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, XDP];
+pub const ALL: [&[u8]; 10] = [CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, SYSCALLS, XDP];
 
+object!(CALLS, "calls.o", "crates/ebpf/src/calls.rs");
 object!(CGROUP, "cgroup.o", "crates/ebpf/src/cgroup.rs");
 object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
 object!(DASHBOARD, "dashboard.o", "crates/ebpf/src/dashboard.rs");
@@ -20,6 +21,7 @@ object!(EXEC, "exec.o", "crates/ebpf/src/exec.rs");
 object!(FLOWS, "flows.o", "crates/ebpf/src/flows.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
+object!(SYSCALLS, "syscalls.o", "crates/ebpf/src/syscalls.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");
 
 /// The names of all programs in them.

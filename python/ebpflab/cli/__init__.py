@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import cgroup, count, dashboard, doctor, exec, flows, inspect, open, query, recover, replay, xdp
+from ebpflab.cli import (
+    calls,
+    cgroup,
+    count,
+    dashboard,
+    doctor,
+    exec,
+    flows,
+    inspect,
+    open,
+    query,
+    recover,
+    replay,
+    syscalls,
+    xdp,
+)
 from ebpflab.cli.output import complain
 
 app = typer.Typer(
@@ -18,6 +33,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command("calls")(calls.command)
 app.command("cgroup")(cgroup.command)
 app.command("count")(count.command)
 app.command("dashboard")(dashboard.command)
@@ -31,6 +47,7 @@ app.command("programs")(inspect.programs)
 app.command("query")(query.command)
 app.command("recover")(recover.command)
 app.command("replay")(replay.command)
+app.command("syscalls")(syscalls.command)
 app.command("xdp")(xdp.command)
 
 

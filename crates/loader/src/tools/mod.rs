@@ -1,5 +1,7 @@
 //! The tools: each opens its object, chooses its hooks and becomes a [`crate::session::Session`].
 
+mod by;
+pub mod calls;
 pub mod cgroup;
 pub mod count;
 pub mod dashboard;
@@ -8,6 +10,7 @@ pub mod flows;
 mod only;
 pub mod open;
 mod ring;
+pub mod syscalls;
 mod tree;
 pub mod xdp;
 
@@ -27,6 +30,7 @@ use crate::{
     privilege::{self, Capability},
     schema::Text,
 };
+pub use by::By;
 pub use only::Only;
 pub(crate) use only::{Keep, in_initial_pid_namespace};
 
@@ -56,8 +60,18 @@ impl Needs {
 }
 
 /// What each of the tools needs.
-pub(crate) fn needs() -> [Needs; 7] {
-    [cgroup::needs(), count::needs(), dashboard::needs(), exec::needs(), flows::needs(), open::needs(), xdp::needs()]
+pub(crate) fn needs() -> [Needs; 9] {
+    [
+        calls::needs(),
+        cgroup::needs(),
+        count::needs(),
+        dashboard::needs(),
+        exec::needs(),
+        flows::needs(),
+        open::needs(),
+        syscalls::needs(),
+        xdp::needs(),
+    ]
 }
 
 /// What a tool that has events is asked for.
