@@ -20,9 +20,11 @@ from ebpflab.inspect import links, maps, programs
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
+    CallCount,
     CgroupCounts,
     Container,
     DeniedCount,
+    ErrorCount,
     ExecEvent,
     ExitEvent,
     Feature,
@@ -51,9 +53,11 @@ from ebpflab.records import (
     Summary,
     TrafficCounts,
     UnattributedCount,
+    SyscallCount,
     Verdict,
 )
 from ebpflab.session import CountSession, EventSession, Session
+from ebpflab.tools.calls import CallCounter, calls
 from ebpflab.tools.cgroup import CgroupCounter, cgroup
 from ebpflab.tools.count import PidCounter, counts
 from ebpflab.tools.dashboard import Activity, ActivityEvent, activity
@@ -61,6 +65,7 @@ from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.traffic import TrafficCounter, traffic
+from ebpflab.tools.syscalls import SyscallCounter, syscalls
 from ebpflab.tools.xdp import PacketCounter, xdp
 
 __all__ = [
@@ -69,6 +74,8 @@ __all__ = [
     "Answer",
     "AttachError",
     "Attached",
+    "CallCount",
+    "CallCounter",
     "CgroupCounter",
     "CgroupCounts",
     "ClosedError",
@@ -76,6 +83,7 @@ __all__ = [
     "CountSession",
     "DeniedCount",
     "EbpflabError",
+    "ErrorCount",
     "EventSession",
     "ExecEvent",
     "Execs",
@@ -117,9 +125,12 @@ __all__ = [
     "TrafficCounter",
     "TrafficCounts",
     "UnattributedCount",
+    "SyscallCount",
+    "SyscallCounter",
     "Verdict",
     "VerifierError",
     "activity",
+    "calls",
     "cgroup",
     "counts",
     "execs",
@@ -133,6 +144,7 @@ __all__ = [
     "recover",
     "replay",
     "traffic",
+    "syscalls",
     "verdict",
     "xdp",
 ]

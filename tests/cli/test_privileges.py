@@ -26,6 +26,7 @@ def test_the_privileges_are_dropped() -> None:
 @pytest.mark.parametrize(
     ("command", "missing"),
     [
+        (("calls", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
         (("cgroup", "/"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
         (("count",), "CAP_BPF and CAP_PERFMON;"),
         (("exec",), "CAP_BPF and CAP_PERFMON;"),
@@ -35,9 +36,10 @@ def test_the_privileges_are_dropped() -> None:
         (("open",), "CAP_BPF and CAP_PERFMON;"),
         (("programs",), "CAP_SYS_ADMIN;"),
         (("traffic", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
+        (("syscalls",), "CAP_BPF and CAP_PERFMON;"),
         (("xdp", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
     ],
-    ids=["cgroup", "count", "exec", "flows", "links", "maps", "open", "programs", "traffic", "xdp"],
+    ids=["calls", "cgroup", "count", "exec", "flows", "links", "maps", "open", "programs", "syscalls", "traffic", "xdp"],
 )
 def test_missing_capabilities_are_named(
     run: Run, command: tuple[str, ...], missing: str, json: tuple[str, ...]

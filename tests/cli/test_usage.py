@@ -62,11 +62,21 @@ WRONG_FOR_LIMITED = (
     (["-p", "1"], "-p"),
 )
 LIMITED = (["cgroup", "/"], ["flows", "--iface", "lo"], ["traffic", "--iface", "lo"])
+CALLS = (["calls", "libc:malloc"], ["syscalls"])
 WRONG = [
     *((command + arguments, word) for command in (*COUNTERS, *LIMITED, *SOURCES) for arguments, word in WRONG_FOR_ALL),
     *((command + arguments, word) for command in COUNTERS for arguments, word in WRONG_FOR_COUNTERS),
     *((command + arguments, word) for command in SOURCES for arguments, word in WRONG_FOR_SOURCES),
     *((command + arguments, word) for command in LIMITED for arguments, word in WRONG_FOR_LIMITED),
+    *(([*command, "--by", "uid"], "--by") for command in CALLS),
+    *(([*command, "--hook", "kprobe"], "--hook") for command in CALLS),
+    *(([*command, "--limit", "0"], "--limit") for command in CALLS),
+    (["calls"], "TARGET"),
+    (["calls", "kprobe:"], "a name is missing"),
+    (["calls", "vfs_read", "tracepoint:sched"], "tracepoint:CATEGORY:NAME"),
+    (["calls", "libc:+0xg"], "hexadecimal"),
+    (["calls", "libc:malloc", "-x"], "-x"),
+    (["syscalls", "surplus"], "surplus"),
     (["--nope"], "--nope"),
     (["nope"], "nope"),
     (["xdp"], "--iface"),

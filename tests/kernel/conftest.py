@@ -130,6 +130,14 @@ def opener() -> Iterator[lab.Opener]:
 
 
 @pytest.fixture
+def caller() -> Iterator[lab.Caller]:
+    """A process that has functions called when told to."""
+    workload = lab.Caller()
+    yield workload
+    workload.close()
+
+
+@pytest.fixture
 def runner() -> Iterator[lab.Runner]:
     """A process that executes programs when told to."""
     workload = lab.Runner()

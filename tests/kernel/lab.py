@@ -294,6 +294,12 @@ class Opener(Workload):
     script = "opener.py"
 
 
+class Caller(Workload):
+    """Has functions and system calls called when told to."""
+
+    script = "caller.py"
+
+
 class Family(Workload):
     """Processes that open files when told to, parents and children."""
 

@@ -266,7 +266,7 @@ def test_a_process_that_ended_keeps_its_count(opener: lab.Opener) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"hook": "uprobe"}, "no hook uprobe"),
+        ({"hook": "usdt"}, "no hook usdt"),
         ({"name": "sixteen-bytes-xx"}, "at most 15 bytes"),
         ({"max_entries": 0}, "1 to 16777216 entries, not 0"),
         ({"max_entries": 2**24 + 1}, "1 to 16777216 entries"),

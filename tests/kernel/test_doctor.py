@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -47,9 +48,30 @@ def _of_verdict(verdict: ebpflab.Verdict) -> tuple[set[str] | None, set[str]]:
     return (taken if verdict.works else None), can
 
 
+#: A target for each hook of `calls`, in the order in which doctor tries examples of them.
+CALLS = {
+    "fentry": "fentry:vfs_read",
+    "kprobe": "kprobe:vfs_read",
+    "raw_tracepoint": "raw_tracepoint:sys_enter",
+    "tracepoint": "tracepoint:sched:sched_process_exec",
+    "uprobe": "libc:llabs",
+}
+
+
+def calls(hook: str | None = None) -> ebpflab.CallCounter:
+    """Count calls of a target that needs a hook, or of the first that works."""
+    if hook:
+        return ebpflab.calls(CALLS[hook])
+    for target in CALLS.values():
+        with contextlib.suppress(ebpflab.EbpflabError, OSError):
+            return ebpflab.calls(target)
+    raise ebpflab.AttachError("nothing works", "", "")
+
+
 def real(iface: str) -> Callable[[], Abilities]:
     """What happens when the tools are attached."""
     tools: dict[str, tuple[Callable[..., ebpflab.Session], tuple[str, ...]]] = {
+        "calls": (calls, tuple(CALLS)),
         # It has one hook, which there is no need to ask for.
         "cgroup": (lambda **_: ebpflab.cgroup("/"), ("cgroup_skb",)),
         "count": (ebpflab.counts, lab.HOOKS),
@@ -58,6 +80,7 @@ def real(iface: str) -> Callable[[], Abilities]:
         "flows": (lambda **options: ebpflab.flows(iface, **options), ("tcx", "clsact")),
         "open": (ebpflab.opens, lab.HOOKS),
         "traffic": (lambda **options: ebpflab.traffic(iface, **options), ("tcx", "clsact")),
+        "syscalls": (lambda **_: ebpflab.syscalls(), ("raw_tracepoint",)),
         "xdp": (lambda: ebpflab.xdp(iface), ()),
     }
 
@@ -142,7 +165,10 @@ def test_features_are_what_the_machine_says_elsewhere(iface: str) -> None:
     assert answers["leftovers", "nothing left behind"] == "yes"
     for kind in ("kprobe", "tracepoint", "raw_tracepoint", "xdp", "sched_cls", "cgroup_skb", "cgroup_sock"):
         assert answers["program type", kind] == "yes"
-    assert {record["answer"] for (group, _), record in found.items() if group in {"map type", "helper"}} == {"yes"}
+    assert {record["answer"] for (group, _), record in found.items() if group == "map type"} == {"yes"}
+    cookies = tuple(int(number) for number in os.uname().release.split(".")[:2]) >= (5, 15)
+    lacking = {name for (group, name), record in found.items() if group == "helper" and record["answer"] != "yes"}
+    assert lacking == (set() if cookies else {"bpf_get_attach_cookie"})
     assert {record["answer"] for record in found.values()} <= {"yes", "no", "unknown"}
 
 

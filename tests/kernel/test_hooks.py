@@ -33,7 +33,7 @@ def cells(tool: str, hooks: tuple[str, ...] = lab.HOOKS) -> pytest.MarkDecorator
 OF_OPEN = {"fentry": {"fentry", "fexit"}, "kprobe": {"kprobe", "raw_tracepoint"}, "kretprobe": {"kprobe", "kretprobe"}}
 
 #: What the names of the programs begin with that the hook is of.
-STEMS = {"open": "open", "count": "count", "dashboard": "open"}
+STEMS = {"open": "open", "calls": "calls", "count": "count", "dashboard": "open", "syscalls": "syscalls"}
 
 #: Keeps a value for whoever reads the reports of the tests.
 Record = Callable[[str, object], None]
@@ -42,7 +42,7 @@ Record = Callable[[str, object], None]
 def attached(tool: lab.Tool, hook: str, kinds: set[str], record_property: Record) -> None:
     """Wait until it counts; what it says is attached is what the kernel lists, and what was asked for."""
     lab.skip_unless_able(tool, hook)
-    as_kernel = {"kretprobe": "kprobe"}
+    as_kernel = {"kretprobe": "kprobe", "uprobe": "kprobe"}
     told = {(each["program"][:15], as_kernel.get(each["kind"], each["kind"])) for each in tool.first["hooks"]}
     assert lab.hooked(tool.process.pid) == told
     assert {each["kind"] for each in tool.first["hooks"] if each["program"].startswith(STEMS[tool.name])} == kinds
@@ -139,6 +139,47 @@ def test_exec_sees_the_same_23_execs(start: Start, runner: lab.Runner, hook: str
     assert [event["argv"] for event in ended.events] == [[hook, str(number)] for number in range(23)]
     assert {(event["ppid"], event["filename"]) for event in ended.events} == {(runner.pid, program)}
     assert (ended.ledger["submitted"], ended.status, ended.stderr) == (23, 0, "")
+
+
+@cells("syscalls", ("raw_tracepoint",))
+def test_syscalls_counts_the_same_23_opens(
+    start: Start, opener: lab.Opener, hook: str, record_property: Record
+) -> None:
+    tool = start("syscalls", "-i", "60", "--pid", str(opener.pid))
+    attached(tool, hook, {hook}, record_property)
+    opened(opener)
+    ended = tool.stop()
+    (row,) = [row for row in ended.summary["counts"] if row["syscall"] == "openat"]
+    assert (row["count"], row["failed"], row["errors"]) == (23, 3, [{"error": "ENOENT", "count": 3}])
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+#: For each hook of `calls` a target that the workloads come to, and another one beside it that they do not.
+TARGETS = {
+    "fentry": ("fentry:do_sys_openat2", "fentry:vfs_rename"),
+    "kprobe": ("kprobe:do_sys_openat2", "kprobe:vfs_rename"),
+    "raw_tracepoint": ("raw_tracepoint:task_rename", "raw_tracepoint:sched_process_exec"),
+    "tracepoint": ("tracepoint:syscalls:sys_enter_openat", "tracepoint:syscalls:sys_enter_openat2"),
+    "uprobe": ("libc:llabs", "libc:labs"),
+}
+
+
+@cells("calls", tuple(TARGETS))
+def test_calls_counts_the_same_23_calls(
+    start: Start, opener: lab.Opener, caller: lab.Caller, hook: str, record_property: Record
+) -> None:
+    pid = caller.pid if hook in {"raw_tracepoint", "uprobe"} else opener.pid
+    tool = start("calls", *TARGETS[hook], "-i", "60", "--pid", str(pid), wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook, {hook}, record_property)
+    opened(opener)
+    if hook == "uprobe":
+        caller.do("calls", 23)
+    else:
+        caller.do("named", [f"name-{number}" for number in range(23)])
+    ended = tool.stop()
+    (row,) = ended.summary["counts"]
+    assert (row["target"].rpartition(":")[2], row["count"]) == (TARGETS[hook][0].rpartition(":")[2], 23)
+    assert (ended.status, ended.stderr) == (0, "")
 
 
 @cells("cgroup", ("cgroup_skb",))

@@ -10,9 +10,11 @@ import pytest
 from ebpflab import _ebpflab, records
 from ebpflab.records import (
     Attached,
+    CallCount,
     CgroupCounts,
     Container,
     DeniedCount,
+    ErrorCount,
     ExecEvent,
     ExitEvent,
     Feature,
@@ -41,6 +43,7 @@ from ebpflab.records import (
     Summary,
     TrafficCounts,
     UnattributedCount,
+    SyscallCount,
     Verdict,
 )
 
@@ -50,10 +53,12 @@ from tests.support import examples
 STAND_INS = {
     # The session knows its tool and its interface, so one class holds the readings of all tools.
     "PacketReading": {"time", "counts", "firewall", "sources", "capture"},
+    "CallReading": {"time", "counts"},
     "CgroupReading": {"time", "counts"},
     "FlowReading": {"time", "counts"},
     "PidReading": {"time", "counts"},
     "TrafficReading": {"time", "counts"},
+    "SyscallReading": {"time", "counts"},
     # A dict by protocol.
     "PacketCounts": None,
 }
@@ -98,6 +103,7 @@ HOOK_VERDICT = HookVerdict("opens", "kprobe", works=True, taken=True, reason=Non
 DENIED = DeniedCount("10.0.0.0/8", 3, 180)
 CONTAINER = Container("0123456789abcdef" * 4, "docker", "web-1")
 RULE = RuleCount("192.0.2.0/24", "block", active=True, packets=1, bytes=98)
+ERROR = ErrorCount("EAGAIN", 7)
 SOURCE = SourceCount("192.0.2.1", 1, 98)
 PROCESS = ProcessCount(7, "curl", "egress", "tcp", 23, 2300, 0.5)
 UNATTRIBUTED = UnattributedCount("ingress", "no_socket", 1, 60)
@@ -135,6 +141,9 @@ EXAMPLES = [
     PROCESS,
     UNATTRIBUTED,
     TrafficCounts((PROCESS,), (UNATTRIBUTED,), PacketCount(1, 60), PacketCount(23, 2300)),
+    CallCount("libc:malloc", 1, "init", None, None, None, 23, 0.5),
+    SyscallCount("read", 0, "x86_64", None, None, 7, "/build", CONTAINER, 23, 7, (ERROR,), 2300, 200, 0.5),
+    ERROR,
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
     Ledgers(LEDGER, LEDGER, LEDGER),
     Ledgers(None, LEDGER, LEDGER),

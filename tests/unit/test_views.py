@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ebpflab.records import (
+    CallCount,
     CgroupCounts,
     Container,
     DeniedCount,
+    ErrorCount,
     ExecEvent,
     ExitEvent,
     Firewall,
@@ -28,8 +30,9 @@ from ebpflab.records import (
     Summary,
     TrafficCounts,
     UnattributedCount,
+    SyscallCount,
 )
-from ebpflab.views import activity, cgroup, count, flows, live, traffic, xdp
+from ebpflab.views import activity, calls, cgroup, count, flows, live, syscalls, traffic, xdp
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
 from ebpflab.views.table import printable, time_of_day
@@ -96,6 +99,44 @@ def test_cgroups_are_shown_with_what_was_denied() -> None:
     text = cgroup.totals(Summary(NO_LEDGER, 2.0, CgroupCounts(groups[:1] * 21, ())))
     assert text.splitlines()[-1] == "1 more counters with 23 packets and 2300 bytes"
     assert "         1150  udp" in text
+
+
+def test_calls_are_shown_by_what_they_are_told_apart() -> None:
+    plain = [CallCount("libc:malloc", None, None, None, None, None, 23, 11.6)]
+    (text,) = calls.frames([Reading(SECOND, plain)])
+    assert text.splitlines() == ["       CALLS     CALLS/S  TARGET", "          23          12  libc:malloc"]
+    container = Container("0123456789abcdef" * 4, "docker", "web")
+    rows = [
+        CallCount("vfs_read", 7, "sh\x1b", 8, "/build", None, 23, 0.0),
+        CallCount("vfs_read", 8, None, 9, None, container, 2, 0.0),
+        CallCount("vfs_read", 9, "x", 10, None, None, 1, 0.0),
+    ]
+    text = calls.totals(Summary(NO_LEDGER, 2.0, rows))
+    assert text.splitlines() == [
+        "       CALLS     CALLS/S      PID  COMM             CGROUP                    TARGET",
+        "          23          12        7  sh\\x1b           /build                    vfs_read",
+        "           2           1        8  (gone)           docker web                vfs_read",
+        "           1           0        9  x                10                        vfs_read",
+    ]
+    (text,) = calls.frames([Reading(SECOND, plain * (calls.ROWS + 2))])
+    assert text.splitlines()[-1] == "2 more with 46 calls"
+
+
+def test_system_calls_are_shown_with_their_errors() -> None:
+    errors = (ErrorCount("EAGAIN", 5), ErrorCount("EINTR", 2))
+    rows = [
+        SyscallCount("read", 0, "x86_64", None, None, None, None, None, 23, 7, errors, 2_345_678, 1_000_000, 0.0),
+        SyscallCount("open", 5, "i386", None, None, None, None, None, 1, 0, (), 999, 999, 0.0),
+    ]
+    text = syscalls.totals(Summary(NO_LEDGER, 2.0, rows))
+    assert text.splitlines() == [
+        "    CALLS   CALLS/S    TOTAL MS   WORST MS  SYSCALL             ERRORS",
+        "       23        12         2.3      1.000  read                EAGAIN 5, EINTR 2",
+        "        1         0         0.0      0.001  open (i386)",
+    ]
+    by_name = [replace(rows[0], syscall=None, number=None, abi=None, comm="sh")]
+    (text,) = syscalls.frames([Reading(SECOND, by_name)])
+    assert text.splitlines()[0] == "    CALLS   CALLS/S    TOTAL MS   WORST MS  COMM             ERRORS"
 
 
 def test_flows_are_shown_with_what_they_have() -> None:

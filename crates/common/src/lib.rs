@@ -2,6 +2,7 @@
 //! that runs in the kernel, written so that `cargo test` runs the same lines.
 #![cfg_attr(not(test), no_std)]
 
+pub mod calls;
 pub mod cgroup;
 pub mod cidr;
 pub mod count;
@@ -15,7 +16,9 @@ pub mod ledger;
 pub mod open;
 pub mod packet;
 pub mod syscall;
+pub mod syscalls;
 pub mod traffic;
+pub mod who;
 pub mod xdp;
 
 /// `Pod` for layouts without padding, where the loader reads them out of maps.

@@ -170,8 +170,35 @@ impl AcceptSyscall {
     }
 }
 
+/// Whether a number is that of exit or exit_group: those two never return.
+pub mod ends {
+    /// Native on x86_64, x32 too.
+    #[inline(always)]
+    pub const fn x86_64(nr: u64) -> bool {
+        matches!(nr & !super::X32_SYSCALL_BIT, 60 | 231)
+    }
+
+    /// Through the 32-bit interface of x86_64.
+    #[inline(always)]
+    pub const fn i386(nr: u64) -> bool {
+        matches!(nr, 1 | 252)
+    }
+
+    /// On arm64.
+    #[inline(always)]
+    pub const fn aarch64(nr: u64) -> bool {
+        matches!(nr, 93 | 94)
+    }
+
+    /// From a 32-bit program on arm64.
+    #[inline(always)]
+    pub const fn arm(nr: u64) -> bool {
+        matches!(nr, 1 | 248)
+    }
+}
+
 /// Set in the number of a call made through the x32 interface.
-const X32_SYSCALL_BIT: u64 = 0x4000_0000;
+pub const X32_SYSCALL_BIT: u64 = 0x4000_0000;
 const X32_EXECVE: u64 = X32_SYSCALL_BIT | 520;
 const X32_EXECVEAT: u64 = X32_SYSCALL_BIT | 545;
 
@@ -180,6 +207,7 @@ mod tests {
     use super::AcceptSyscall::{self, Accept, Accept4};
     use super::ExecSyscall::{self, Execve, Execveat};
     use super::Syscall::{self, Creat, Open, Openat, Openat2};
+    use super::ends;
 
     fn known<T>(table: impl Fn(u64) -> Option<T>) -> Vec<(u64, T)> {
         (0..1_000).filter_map(|nr| Some((nr, table(nr)?))).collect()
@@ -224,6 +252,21 @@ mod tests {
         let table = AcceptSyscall::aarch64;
         let calls = [(libc::SYS_accept as u64, Accept), (libc::SYS_accept4 as u64, Accept4)];
         assert_eq!(known(table), calls);
+    }
+
+    #[test]
+    fn the_calls_that_never_return_and_no_other() {
+        let known = |ends: fn(u64) -> bool| (0..1_000).filter(|nr| ends(*nr)).collect::<Vec<_>>();
+        assert_eq!(known(ends::x86_64), [60, 231]);
+        assert_eq!(known(|nr| ends::x86_64(nr | super::X32_SYSCALL_BIT)), [60, 231]);
+        assert_eq!(known(ends::i386), [1, 252]);
+        assert_eq!(known(ends::aarch64), [93, 94]);
+        assert_eq!(known(ends::arm), [1, 248]);
+        #[cfg(target_arch = "x86_64")]
+        let native = ends::x86_64;
+        #[cfg(target_arch = "aarch64")]
+        let native = ends::aarch64;
+        assert_eq!(known(native), [libc::SYS_exit as u64, libc::SYS_exit_group as u64]);
     }
 
     #[test]

@@ -5,7 +5,9 @@
 
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
-    macros::{cgroup_skb, cgroup_sock, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, xdp},
+    macros::{
+        cgroup_skb, cgroup_sock, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe, xdp,
+    },
     programs::{
         FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, SkBuffContext, SockContext,
         TcContext, TracePointContext, XdpContext,
@@ -59,6 +61,11 @@ fn probe_tp(_ctx: TracePointContext) -> u32 {
 #[classifier]
 fn probe_tc(_ctx: TcContext) -> i32 {
     TC_ACT_UNSPEC
+}
+
+#[uprobe]
+fn probe_uprobe(_ctx: ProbeContext) -> u32 {
+    0
 }
 
 #[xdp]

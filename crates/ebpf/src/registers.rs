@@ -1,8 +1,11 @@
 //! The system call that the current task is in, as the raw tracepoints `sys_enter` and `sys_exit` show it.
 
+#[cfg(bpf_target_arch = "aarch64")]
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::programs::ProbeContext;
 use ebpflab_common::{
     open::Call,
-    syscall::{AcceptSyscall, ExecSyscall, Syscall},
+    syscall::{AcceptSyscall, ExecSyscall, Syscall, ends},
 };
 
 use crate::{
@@ -59,6 +62,16 @@ pub fn accepts(nr: u64) -> Option<AcceptSyscall> {
     }
 }
 
+/// Whether a call, of which it is known through which interface it came, never returns.
+#[inline(always)]
+pub fn never_returns(nr: u64, is_compat: bool) -> bool {
+    #[cfg(bpf_target_arch = "x86_64")]
+    let (native, compat) = (ends::x86_64(nr), ends::i386(nr));
+    #[cfg(bpf_target_arch = "aarch64")]
+    let (native, compat) = (ends::aarch64(nr), ends::arm(nr));
+    if is_compat { compat } else { native }
+}
+
 /// Whether the current system call came through the 32-bit interface. `None` where the kernel does not say.
 #[cfg(bpf_target_arch = "x86_64")]
 #[inline(always)]
@@ -92,6 +105,23 @@ pub fn number(regs: *const u8) -> Option<u64> {
 pub fn number(regs: *const u8) -> Option<u64> {
     let nr: i32 = read(regs, kernel::pt_regs_syscallno())?;
     u64::try_from(nr).ok()
+}
+
+/// The address of the instruction that a kprobe is at; on x86_64 that of its second byte, since the first is the
+/// breakpoint, also where ftrace is in its place.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn instruction(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the context of a kprobe.
+    unsafe { (*ctx.regs).rip }
+}
+
+/// The address of the instruction that a kprobe is at.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn instruction(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the context of a kprobe.
+    unsafe { (*ctx.as_ptr().cast::<aya_ebpf::bindings::user_pt_regs>()).pc }
 }
 
 /// The path of an open call that is returning; `None` where that is not to be seen any more.

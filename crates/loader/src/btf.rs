@@ -58,6 +58,22 @@ pub(crate) fn name_of(kernel: &[u8], number: u32) -> Option<String> {
     Some(String::from_utf8_lossy(kernel.name(of)?).into_owned())
 }
 
+/// The names of a kernel's functions.
+pub(crate) fn function_names(kernel: &[u8]) -> Option<Vec<String>> {
+    names_of(kernel, kind::FUNC)
+}
+
+/// The names of types that are others by another name.
+pub(crate) fn typedef_names(kernel: &[u8]) -> Option<Vec<String>> {
+    names_of(kernel, kind::TYPEDEF)
+}
+
+fn names_of(kernel: &[u8], kind: u32) -> Option<Vec<String>> {
+    let kernel = Btf::parse(kernel)?;
+    let named = kernel.types.iter().filter(|of| of.kind() == kind).filter_map(|of| kernel.name(of));
+    Some(named.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
+}
+
 /// What an object asks about the kernel's types (`enum bpf_core_relo_kind`), from its section `.BTF.ext`.
 pub(crate) fn questions(btf_ext: &[u8]) -> Option<Vec<u32>> {
     const CORE_RELO_OFF: usize = 24;

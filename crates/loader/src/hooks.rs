@@ -32,6 +32,8 @@ pub enum Kind {
     CgroupSkb,
     /// On the sockets that are made and closed in a cgroup of v2.
     CgroupSock,
+    /// Breakpoints in programs and libraries.
+    Uprobe,
 }
 
 impl Kind {
@@ -46,6 +48,7 @@ impl Kind {
         (Self::Clsact, "clsact"),
         (Self::CgroupSkb, "cgroup_skb"),
         (Self::CgroupSock, "cgroup_sock"),
+        (Self::Uprobe, "uprobe"),
     ];
 
     /// Whether it is taken without being asked for.
@@ -196,6 +199,7 @@ fn probe_for(target: &Target) -> &'static str {
         Target::Tcx(_) | Target::Clsact(_) => "probe_tc",
         Target::CgroupSkb(..) => "probe_cgroup",
         Target::CgroupSock(_) => "probe_sock",
+        Target::Uprobe(_) => "probe_uprobe",
     }
 }
 
@@ -205,6 +209,9 @@ fn lacking(way: &Way) -> Option<(String, String)> {
     match way.kind {
         Kind::Kprobe | Kind::Kretprobe if !Path::new("/sys/bus/event_source/devices/kprobe/type").exists() => {
             told("a kernel built with CONFIG_KPROBE_EVENTS", "this kernel is built without kprobes")
+        }
+        Kind::Uprobe if !Path::new("/sys/bus/event_source/devices/uprobe/type").exists() => {
+            told("a kernel built with CONFIG_UPROBE_EVENTS", "this kernel is built without uprobes")
         }
         Kind::Tracepoint if !has_tracepoints(way) => match tracefs::state() {
             State::Readable => {
@@ -225,7 +232,11 @@ fn has_tracepoints(way: &Way) -> bool {
     !way.programs.is_empty() && way.programs.iter().all(|(_, target)| shown(target))
 }
 
-fn check_lacking(way: &Way) -> Result<()> {
+/// Looks whether it is known that a way does not work here.
+///
+/// # Errors
+/// [`Error::NotSupported`] says why not.
+pub(crate) fn check_lacking(way: &Way) -> Result<()> {
     lacking(way)
         .map_or(Ok(()), |(needs, reason)| Err(Error::NotSupported { feature: way.kind.to_string(), needs, reason }))
 }

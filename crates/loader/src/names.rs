@@ -2,6 +2,8 @@
 
 use std::{collections::HashMap, fmt, sync::LazyLock};
 
+#[cfg(target_arch = "x86_64")]
+use ebpflab_common::syscall::X32_SYSCALL_BIT;
 use nix::errno::Errno;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
@@ -47,6 +49,32 @@ pub fn ethertype(number: u16) -> String {
         _ => return format!("0x{number:04x}"),
     }
     .to_owned()
+}
+
+/// A system call: through which interface it came, and its name there; `nr-N` for a number that has none.
+pub fn syscall(number: u32, is_compat: bool) -> (&'static str, String) {
+    let (abi, name) = interface(number, is_compat);
+    (abi, name.map_or_else(|| format!("nr-{number}"), str::to_owned))
+}
+
+#[cfg(target_arch = "x86_64")]
+fn interface(number: u32, is_compat: bool) -> (&'static str, Option<&'static str>) {
+    let native = |number: u32| syscalls::x86_64::Sysno::new(number as usize).map(|call| call.name());
+    let x32 = X32_SYSCALL_BIT as u32;
+    match is_compat {
+        true => ("i386", syscalls::x86::Sysno::new(number as usize).map(|call| call.name())),
+        // A negative number, of which ptrace makes -1, has the bit too.
+        false if number & x32 != 0 && number >> 31 == 0 => ("x32", native(number & !x32)),
+        false => ("x86_64", native(number)),
+    }
+}
+
+#[cfg(target_arch = "aarch64")]
+fn interface(number: u32, is_compat: bool) -> (&'static str, Option<&'static str>) {
+    match is_compat {
+        true => ("arm", syscalls::arm::Sysno::new(number as usize).map(|call| call.name())),
+        false => ("aarch64", syscalls::aarch64::Sysno::new(number as usize).map(|call| call.name())),
+    }
 }
 
 /// Flags of open(2), as their names.
@@ -136,6 +164,11 @@ impl ErrorName {
             LazyLock::new(|| (1..4_096).map(|number| (Name(number).to_string(), -number)).collect());
         KNOWN.get(name).copied().map(Self)
     }
+}
+
+/// The name of an error, by its number.
+pub fn error_name(errno: u32) -> String {
+    Name(errno as i32).to_string()
 }
 
 /// The number of an error, shown as its name.
@@ -284,6 +317,21 @@ mod tests {
         assert_eq!(name(-libc::ENAMETOOLONG).as_deref(), Some("ENAMETOOLONG"));
         assert_eq!(name(-512).as_deref(), Some("ERESTARTSYS"));
         assert_eq!(name(-4_000).as_deref(), Some("4000"));
+    }
+
+    #[test]
+    #[cfg(target_arch = "x86_64")]
+    fn system_calls_are_named_by_their_interface() {
+        for (number, is_compat, expected) in [
+            (libc::SYS_openat as u32, false, ("x86_64", "openat")),
+            (libc::SYS_mseal as u32, false, ("x86_64", "mseal")),
+            (5, true, ("i386", "open")),
+            (0x4000_0000 | 2, false, ("x32", "open")),
+            (5_000, false, ("x86_64", "nr-5000")),
+            (u32::MAX, false, ("x86_64", "nr-4294967295")),
+        ] {
+            assert_eq!(syscall(number, is_compat), (expected.0, expected.1.to_owned()));
+        }
     }
 
     #[test]

@@ -11,8 +11,9 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 9] = [CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, TRAFFIC, XDP];
+pub const ALL: [&[u8]; 11] = [CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, SYSCALLS, TRAFFIC, XDP];
 
+object!(CALLS, "calls.o", "crates/ebpf/src/calls.rs");
 object!(CGROUP, "cgroup.o", "crates/ebpf/src/cgroup.rs");
 object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
 object!(DASHBOARD, "dashboard.o", "crates/ebpf/src/dashboard.rs");
@@ -21,6 +22,7 @@ object!(FLOWS, "flows.o", "crates/ebpf/src/flows.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
 object!(TRAFFIC, "traffic.o", "crates/ebpf/src/traffic.rs");
+object!(SYSCALLS, "syscalls.o", "crates/ebpf/src/syscalls.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");
 
 /// The names of all programs in them.

@@ -28,9 +28,9 @@ record! {
     pub struct Hook {
         /// Name of the program.
         pub program: String,
-        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`, `cgroup_sock`.
+        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`, `cgroup_sock`, `uprobe`.
         pub kind: String,
-        /// Kernel function, tracepoint, or interface or cgroup and direction.
+        /// Kernel function, tracepoint, function of a program or library, or interface or cgroup and direction.
         pub target: String,
         /// Why this one: `first choice`, `asked for`, or what was wrong with those before it.
         pub reason: String,
@@ -44,7 +44,7 @@ record! {
         pub got: String,
     }
 
-    /// What became of everything a tool saw. At the end of every run, exactly: `seen` = `filtered` + `submitted` + `dropped` + `unpaired` + `pending` for a tool that has events, `seen` = `filtered` + `submitted` + `map_full` for one that counts, and `submitted` = `received`.
+    /// What became of everything a tool saw. At the end of every run, exactly: `seen` = `filtered` + `submitted` + `dropped` + `unpaired` + `pending` for a tool that has events, `seen` = `filtered` + `submitted` + `map_full` for one that counts (and `unpaired` + `pending` where it counts at the return), and `submitted` = `received`.
     pub struct Ledger {
         /// Times the hook found what the tool watches, before any filter.
         pub seen: u64,
@@ -474,6 +474,82 @@ record! {
         pub bytes: u64,
     }
 
+    /// Calls since the start, the most frequent first. Targets that were not called are not there.
+    pub struct CallReading = "calls" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// By target, and whatever else was asked for.
+        pub counts: Vec<CallCount>,
+    }
+
+    /// Calls that have the same of all that they are told apart by.
+    pub struct CallCount {
+        /// What was called: `vfs_read`, `libc:malloc`, `tracepoint:sched:sched_switch`, `raw_tracepoint:sys_enter`.
+        pub target: String,
+        /// Process id, in the initial PID namespace; null where processes are not told apart.
+        pub pid: Option<u32>,
+        /// Name of the thread; where only processes are told apart that of the process, read from /proc, and null for one that was gone by then; null where neither is asked for.
+        pub comm: Option<Text<'static>>,
+        /// Id of the cgroup; null where cgroups are not told apart.
+        pub cgroup: Option<u64>,
+        /// Where it is in its hierarchy; null where it is not known, or not asked for.
+        pub cgroup_path: Option<Text<'static>>,
+        /// The container that it is of; null where it is of none, or not asked for.
+        pub container: Option<Container>,
+        /// Calls.
+        pub count: u64,
+        /// Calls per second since the last reading.
+        pub rate: f64,
+    }
+
+    /// System calls since the start, the most frequent first.
+    pub struct SyscallReading = "syscalls" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// By what was asked for.
+        pub counts: Vec<SyscallCount>,
+    }
+
+    /// System calls that have the same of all that they are told apart by.
+    pub struct SyscallCount {
+        /// Name of the call, `nr-N` for a number without one; null where calls are not told apart.
+        pub syscall: Option<String>,
+        /// Its number; null where calls are not told apart.
+        pub number: Option<u32>,
+        /// The interface that it came through: `x86_64`, `i386`, `x32`, `aarch64` or `arm`; null where calls are not told apart.
+        pub abi: Option<&'static str>,
+        /// Process id, in the initial PID namespace; null where processes are not told apart.
+        pub pid: Option<u32>,
+        /// Name of the thread when the call returned; where only processes are told apart that of the process, read from /proc, and null for one that was gone by then; null where neither is asked for.
+        pub comm: Option<Text<'static>>,
+        /// Id of the cgroup; null where cgroups are not told apart.
+        pub cgroup: Option<u64>,
+        /// Where it is in its hierarchy; null where it is not known, or not asked for.
+        pub cgroup_path: Option<Text<'static>>,
+        /// The container that it is of; null where it is of none, or not asked for.
+        pub container: Option<Container>,
+        /// Calls that returned (exit and exit_group: that were made).
+        pub count: u64,
+        /// Those of them that failed.
+        pub failed: u64,
+        /// The same by error, the most frequent first.
+        pub errors: Vec<ErrorCount>,
+        /// From entry to return, of all of them together, in nanoseconds.
+        pub total_ns: u64,
+        /// Of the longest, in nanoseconds.
+        pub max_ns: u64,
+        /// Calls per second since the last reading.
+        pub rate: f64,
+    }
+
+    /// Calls that failed in one way.
+    pub struct ErrorCount {
+        /// Name of the errno, `ENOENT` and so on; `ERESTARTSYS` and its kin where a signal came first, and the call is made again or ends with EINTR.
+        pub error: String,
+        /// How many.
+        pub count: u64,
+    }
+
     /// Opens by process since the start, the busiest first.
     pub struct PidReading = "counts" {
         /// When it was read: nanoseconds since the epoch.
@@ -658,6 +734,7 @@ record! {
 /// The descriptions of all records: those that are lines, then their parts.
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
+    &CallReading::SCHEMA,
     &CgroupReading::SCHEMA,
     &ExecEvent::SCHEMA,
     &ExitEvent::SCHEMA,
@@ -673,6 +750,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &Recording::SCHEMA,
     &Summary::SCHEMA,
     &TrafficReading::SCHEMA,
+    &SyscallReading::SCHEMA,
     &Verdict::SCHEMA,
     &CgroupCounts::SCHEMA,
     &Container::SCHEMA,
@@ -695,6 +773,9 @@ pub const SCHEMAS: &[&Schema] = &[
     &TrafficCounts::SCHEMA,
     &ProcessCount::SCHEMA,
     &UnattributedCount::SCHEMA,
+    &CallCount::SCHEMA,
+    &SyscallCount::SCHEMA,
+    &ErrorCount::SCHEMA,
 ];
 
 impl Ledger {
@@ -798,6 +879,8 @@ impl Event<'_> {
 /// One reading of a tool that counts.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {
+    /// Of `calls`.
+    Calls(CallReading),
     /// Of `cgroup`.
     Cgroup(CgroupReading),
     /// Of `flows`.
@@ -808,17 +891,21 @@ pub enum Reading {
     Pids(PidReading),
     /// Of `traffic`.
     Traffic(TrafficReading),
+    /// Of `syscalls`.
+    Syscalls(SyscallReading),
 }
 
 impl Reading {
     /// The reading as one line of JSON.
     pub fn to_json_line(&self) -> Vec<u8> {
         match self {
+            Self::Calls(reading) => reading.to_json_line(),
             Self::Cgroup(reading) => reading.to_json_line(),
             Self::Flows(reading) => reading.to_json_line(),
             Self::Packets(reading) => reading.to_json_line(),
             Self::Pids(reading) => reading.to_json_line(),
             Self::Traffic(reading) => reading.to_json_line(),
+            Self::Syscalls(reading) => reading.to_json_line(),
         }
     }
 
@@ -830,24 +917,32 @@ impl Reading {
                 sources: std::mem::take(&mut reading.sources),
                 capture: std::mem::take(&mut reading.capture),
             },
-            Self::Cgroup(_) | Self::Flows(_) | Self::Pids(_) | Self::Traffic(_) => More::default(),
+            Self::Calls(_)
+            | Self::Cgroup(_)
+            | Self::Flows(_)
+            | Self::Pids(_)
+            | Self::Syscalls(_)
+            | Self::Traffic(_) => More::default(),
         }
     }
 
     /// When it was read: nanoseconds since the epoch.
     pub fn time(&self) -> u64 {
         match self {
+            Self::Calls(reading) => reading.time,
             Self::Cgroup(reading) => reading.time,
             Self::Flows(reading) => reading.time,
             Self::Packets(reading) => reading.time,
             Self::Pids(reading) => reading.time,
             Self::Traffic(reading) => reading.time,
+            Self::Syscalls(reading) => reading.time,
         }
     }
 
     /// Everything counted so far: what the ledger calls received.
     pub fn sum(&self) -> u64 {
         match self {
+            Self::Calls(reading) => reading.counts.iter().map(|count| count.count).sum(),
             Self::Cgroup(reading) => {
                 let CgroupCounts { groups, denied } = &reading.counts;
                 let passed = groups.iter().map(|count| count.packets);
@@ -866,6 +961,7 @@ impl Reading {
                 let processes = processes.iter().map(|count| count.packets);
                 processes.chain(unattributed.map(|count| count.packets)).sum()
             }
+            Self::Syscalls(reading) => reading.counts.iter().map(|count| count.count).sum(),
         }
     }
 }
@@ -881,15 +977,19 @@ impl Value for Counts {
         TrafficCounts::TYPE,
         <Vec<FlowCount>>::TYPE,
         <Vec<PidCount>>::TYPE,
+        <Vec<CallCount>>::TYPE,
+        <Vec<SyscallCount>>::TYPE,
     ]);
 
     fn write<M: serde::ser::SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
         match &self.0 {
+            Reading::Calls(reading) => reading.counts.write(name, map),
             Reading::Cgroup(reading) => reading.counts.write(name, map),
             Reading::Flows(reading) => reading.counts.write(name, map),
             Reading::Packets(reading) => reading.counts.write(name, map),
             Reading::Pids(reading) => reading.counts.write(name, map),
             Reading::Traffic(reading) => reading.counts.write(name, map),
+            Reading::Syscalls(reading) => reading.counts.write(name, map),
         }
     }
 }

@@ -57,6 +57,40 @@ pub fn event_dir(category: &str, name: &str) -> Option<PathBuf> {
     MOUNTS.iter().map(|mount| PathBuf::from(mount).join("events").join(category).join(name)).find(|dir| dir.is_dir())
 }
 
+/// Category and name of every event.
+///
+/// # Errors
+/// [`Error::NotSupported`] where tracefs is not to be read.
+pub fn tracepoints() -> Result<Vec<(String, String)>> {
+    let lacking = || Error::NotSupported {
+        feature: "tracepoints".to_owned(),
+        needs: state().fix().to_owned(),
+        reason: state().reason().to_owned(),
+    };
+    let events = MOUNTS.iter().map(|mount| PathBuf::from(mount).join("events")).find(|dir| dir.is_dir());
+    let folders = |dir: PathBuf| -> Vec<(PathBuf, String)> {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+        entries.map(|entry| (entry.path(), entry.file_name().to_string_lossy().into_owned())).collect()
+    };
+    let categories = folders(events.ok_or_else(lacking)?);
+    if categories.is_empty() {
+        return Err(lacking());
+    }
+    let in_category =
+        |(dir, category): (PathBuf, String)| folders(dir).into_iter().map(move |(_, name)| (category.clone(), name));
+    Ok(categories.into_iter().flat_map(in_category).collect())
+}
+
+/// The number by which the kernel knows an event.
+pub fn event_id(category: &str, name: &str) -> Option<u64> {
+    fs::read_to_string(event_dir(category, name)?.join("id")).ok()?.trim().parse().ok()
+}
+
+/// The functions that ftrace can hook, a line each, with their modules.
+pub fn traceable_functions() -> Option<String> {
+    MOUNTS.iter().find_map(|mount| fs::read_to_string(PathBuf::from(mount).join("available_filter_functions")).ok())
+}
+
 /// Offset in bytes of a field in a tracepoint's record, from its `format` file.
 ///
 /// # Errors

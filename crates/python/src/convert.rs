@@ -8,8 +8,8 @@ use std::{
 
 use ebpflab::{
     records::{
-        Attached, Feature, Firewall, Holder, Ledger, Link, Map, PacketCount, Program, Reading, RuleCount, SourceCount,
-        Sources, Summary, TrafficCounts, Verdict,
+        Attached, CallCount, Feature, Firewall, Holder, Ledger, Link, Map, PacketCount, Program, Reading, RuleCount,
+        SourceCount, Sources, Summary, SyscallCount, TrafficCounts, Verdict,
     },
     schema::{Optional, Schema, Text},
 };
@@ -84,6 +84,10 @@ pub(crate) fn ledger<'py>(py: Python<'py>, ledger: &Ledger) -> PyResult<Bound<'p
 /// processes: a list of tuples, with the fields of the native records.
 pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<'py, PyAny>> {
     match reading {
+        Reading::Calls(reading) => {
+            let rows: Vec<_> = reading.counts.iter().map(|row| call(py, row)).collect::<PyResult<_>>()?;
+            Ok(rows.into_pyobject(py)?.into_any())
+        }
         Reading::Cgroup(reading) => {
             let groups = reading.counts.groups.iter().map(|row| -> PyResult<_> {
                 let container = row.container.as_ref().map(|container| container.to_python(py)).transpose()?;
@@ -146,7 +150,48 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
             let pair = |count: &PacketCount| (count.packets, count.bytes);
             Ok((processes, unattributed, pair(received), pair(sent)).into_pyobject(py)?.into_any())
         }
+        Reading::Syscalls(reading) => {
+            let rows: Vec<_> = reading.counts.iter().map(|row| syscall(py, row)).collect::<PyResult<_>>()?;
+            Ok(rows.into_pyobject(py)?.into_any())
+        }
     }
+}
+
+/// The fields of `CallCount`.
+fn call<'py>(py: Python<'py>, row: &CallCount) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "target" => &row.target,
+        "pid" => row.pid,
+        "comm" => row.comm.as_ref().map(text),
+        "cgroup" => row.cgroup,
+        "cgroup_path" => row.cgroup_path.as_ref().map(text),
+        "container" => row.container.as_ref().map(|container| container.to_python(py)).transpose()?,
+        "count" => row.count,
+        "rate" => row.rate,
+    )
+}
+
+/// The fields of `SyscallCount`, errors as tuples of their own.
+fn syscall<'py>(py: Python<'py>, row: &SyscallCount) -> PyResult<Bound<'py, PyDict>> {
+    let errors: Vec<_> = row.errors.iter().map(|error| (&error.error, error.count)).collect();
+    dict!(
+        py,
+        "syscall" => &row.syscall,
+        "number" => row.number,
+        "abi" => row.abi,
+        "pid" => row.pid,
+        "comm" => row.comm.as_ref().map(text),
+        "cgroup" => row.cgroup,
+        "cgroup_path" => row.cgroup_path.as_ref().map(text),
+        "container" => row.container.as_ref().map(|container| container.to_python(py)).transpose()?,
+        "count" => row.count,
+        "failed" => row.failed,
+        "errors" => errors,
+        "total_ns" => row.total_ns,
+        "max_ns" => row.max_ns,
+        "rate" => row.rate,
+    )
 }
 
 /// What stands beside the counts of `xdp`; each is None where it was not asked for.

@@ -27,7 +27,8 @@ use ebpflab::{
     rules::{self, Lists, Rules},
     schema::Record,
     session,
-    tools::{EventOptions, Only, cgroup, count, dashboard, exec, flows, open, traffic, xdp},
+    targets::Spec,
+    tools::{By, EventOptions, Only, calls, cgroup, count, dashboard, exec, flows, open, syscalls, traffic, xdp},
 };
 use pyo3::{
     exceptions::PyValueError,
@@ -364,6 +365,29 @@ fn check_rules(rules: Vec<String>) -> PyResult<()> {
     parse_rules(&rules).map(drop)
 }
 
+fn parse_targets(targets: &[String]) -> PyResult<Vec<Spec>> {
+    targets.iter().map(|target| target.parse()).collect::<Result<_, _>>().map_err(to_python)
+}
+
+/// Whether texts are targets: raises ValueError for the first that is none.
+#[pyfunction]
+fn check_targets(targets: Vec<String>) -> PyResult<()> {
+    parse_targets(&targets).map(drop)
+}
+
+#[pyfunction]
+fn attach_calls(
+    py: Python<'_>,
+    targets: Vec<String>,
+    only: Filter,
+    by: Vec<String>,
+    max_entries: Option<u32>,
+) -> PyResult<Session> {
+    let (targets, by) = (parse_targets(&targets)?, parse_by(&by)?);
+    let options = calls::Options { targets, only: only.into(), by, max_entries };
+    py.detach(|| calls::attach(&options)).map(Session).map_err(to_python)
+}
+
 #[pyfunction]
 fn attach_cgroup(py: Python<'_>, cgroup: PathBuf, deny: Vec<String>, max_entries: Option<u32>) -> PyResult<Session> {
     let options = cgroup::Options { deny: parse_rules(&deny)?, max_entries };
@@ -411,6 +435,16 @@ fn attach_open(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<
 fn attach_traffic(py: Python<'_>, iface: OsString, hook: Option<&str>, max_entries: Option<u32>) -> PyResult<Session> {
     let options = traffic::Options { hook: parse_hook(hook)?, max_entries };
     py.detach(|| traffic::attach(&iface, &options)).map(Session).map_err(to_python)
+}
+
+fn parse_by(by: &[String]) -> PyResult<Vec<By>> {
+    by.iter().map(|name| name.parse()).collect::<Result<_, _>>().map_err(to_python)
+}
+
+#[pyfunction]
+fn attach_syscalls(py: Python<'_>, only: Filter, by: Vec<String>, max_entries: Option<u32>) -> PyResult<Session> {
+    let options = syscalls::Options { only: only.into(), by: parse_by(&by)?, max_entries };
+    py.detach(|| syscalls::attach(&options)).map(Session).map_err(to_python)
 }
 
 /// As long as it is open the kernel measures the runs of programs.
@@ -540,9 +574,10 @@ fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 mod _ebpflab {
     #[pymodule_export]
     use super::{
-        Events, PacketProgram, Session, Stats, attach_cgroup, attach_count, attach_dashboard, attach_exec,
-        attach_flows, attach_open, attach_traffic, attach_xdp, check_cidr, check_rules, features, features_json, links,
-        links_json, maps, maps_json, programs, programs_json, schemas, verdict, verdict_json, verify,
+        Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
+        attach_exec, attach_flows, attach_open, attach_syscalls, attach_traffic, attach_xdp, check_cidr, check_rules,
+        check_targets, features, features_json, links, links_json, maps, maps_json, programs, programs_json, schemas,
+        verdict, verdict_json, verify,
     };
     #[pymodule_export]
     use super::{

@@ -12,6 +12,7 @@ from ebpflab.cli.output import complain
 
 #: Each command, and where its function is.
 COMMANDS = {
+    "calls": ("calls", "command"),
     "cgroup": ("cgroup", "command"),
     "count": ("count", "command"),
     "dashboard": ("dashboard", "command"),
@@ -25,6 +26,7 @@ COMMANDS = {
     "query": ("query", "command"),
     "recover": ("recover", "command"),
     "replay": ("replay", "command"),
+    "syscalls": ("syscalls", "command"),
     "traffic": ("traffic", "command"),
     "xdp": ("xdp", "command"),
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -143,6 +143,22 @@ RotateSeconds = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Let --output replace a file that is there.")]
+
+
+def _by(*words: str) -> Any:  # noqa: ANN401  for Typer
+    """Return an option that is a list of some of these words."""
+
+    def check(text: str | None) -> str | None:
+        if text is not None and set(text.split(",")) - set(words):
+            raise typer.BadParameter(f"it is a list of {', '.join(words)}, not {text}")
+        return text
+
+    told = f"What to tell apart, with commas between: {', '.join(words)}."
+    return typer.Option("--by", metavar="WHAT", callback=check, help=told)
+
+
+By = Annotated[str | None, _by("pid", "comm", "cgroup")]
+SyscallBy = Annotated[str | None, _by("syscall", "pid", "comm", "cgroup")]
 
 
 def own_pid() -> int | None:

@@ -27,6 +27,9 @@ FAILED = 1
 LOSS = 3
 UNABLE = 77
 
+#: Most targets that are named where they are told.
+TARGETS = 12
+
 #: What ends a run well.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -244,7 +247,9 @@ def _write(session: Running, output: Output[Running], options: Options) -> Attac
 def _announce(session: Session, *, verbose: bool) -> None:
     attached = session.attached
     kinds = sorted({hook.kind for hook in attached.hooks})
-    targets = ", ".join(hook.target for hook in attached.hooks)
+    targets = ", ".join(hook.target for hook in attached.hooks[:TARGETS])
+    if len(attached.hooks) > TARGETS:
+        targets += f" and {len(attached.hooks) - TARGETS} more"
     mode = f" in {attached.mode.got} mode" if attached.mode else ""
     complain(f"{attached.command} attached by {' and '.join(kinds)} to {targets}{mode}; Ctrl-C ends it")
     for reason in sorted({hook.reason for hook in attached.hooks}):

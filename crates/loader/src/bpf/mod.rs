@@ -6,10 +6,15 @@ pub(crate) mod sys;
 use std::{
     borrow::Cow,
     collections::{BTreeSet, HashMap as StdHashMap},
-    error, fmt,
+    error,
+    ffi::CString,
+    fmt,
     fs::{self, File},
     io,
-    os::fd::{AsFd, BorrowedFd},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::OsStrExt as _,
+    },
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -43,7 +48,7 @@ use crate::{
     btf,
     clsact::Clsact,
     error::{Error, Result, with_causes},
-    interface, privilege,
+    interface, privilege, tracefs,
 };
 
 pub use aya::programs::XdpMode;
@@ -76,6 +81,21 @@ pub enum Target {
     CgroupSkb(PathBuf, Direction),
     /// The sockets that are made, or closed (as the program's section says), in a cgroup of v2 and those below it.
     CgroupSock(PathBuf),
+    /// An instruction of a program or library.
+    Uprobe(Uprobe),
+}
+
+/// An instruction of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Uprobe {
+    /// The file.
+    pub path: PathBuf,
+    /// Where in it.
+    pub offset: u64,
+    /// Of this process only.
+    pub pid: Option<u32>,
+    /// What people call it.
+    pub name: String,
 }
 
 /// One direction of an interface.
@@ -110,6 +130,7 @@ impl Target {
             Self::Clsact(_) => "clsact",
             Self::CgroupSkb(..) => "cgroup_skb",
             Self::CgroupSock(_) => "cgroup_sock",
+            Self::Uprobe(_) => "uprobe",
         }
     }
 }
@@ -127,6 +148,7 @@ impl fmt::Display for Target {
             Self::Tcx(tc) | Self::Clsact(tc) => tc.fmt(f),
             Self::CgroupSkb(cgroup, direction) => write!(f, "{} {}", cgroup.display(), direction.name()),
             Self::CgroupSock(cgroup) => cgroup.display().fmt(f),
+            Self::Uprobe(uprobe) => f.write_str(&uprobe.name),
         }
     }
 }
@@ -188,7 +210,14 @@ impl<'a> Opener<'a> {
             true => refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
         })?;
-        Ok(Object { ebpf, attached: BTreeSet::new(), pairs: Vec::new(), clsact: None, functions: None })
+        Ok(Object {
+            ebpf,
+            attached: BTreeSet::new(),
+            pairs: Vec::new(),
+            events: Vec::new(),
+            clsact: None,
+            functions: None,
+        })
     }
 }
 
@@ -264,6 +293,8 @@ pub struct Object {
     /// The programs that are attached, but for the pairs.
     attached: BTreeSet<String>,
     pairs: Vec<[&'static str; 2]>,
+    /// What keeps programs attached to events, by their names.
+    events: Vec<(String, OwnedFd)>,
     /// Once a program was attached by a netlink filter.
     clsact: Option<Clsact>,
     /// Once they were asked for: several megabytes.
@@ -276,6 +307,9 @@ impl Object {
     /// # Errors
     /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Attach`].
     pub fn attach(&mut self, name: &str, target: &Target) -> Result<()> {
+        if matches!(target, Target::Uprobe(_)) {
+            return self.attach_event(name, target, None);
+        }
         self.load(name, target)?;
         let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
         match (program, target) {
@@ -286,8 +320,27 @@ impl Object {
                 };
                 attach_clsact(program, self.clsact.insert(clsact), tc)?;
             }
-            (program, _) => attach(program, target).map_err(|error| attach_error(target, error))?,
+            (program, _) => attach(program, target).map_err(|error| attach_error(target, &error))?,
         }
+        self.attached.insert(name.to_owned());
+        Ok(())
+    }
+
+    /// Loads a program, if it is not loaded yet, and attaches it to one more kprobe, uprobe or tracepoint. It is told the
+    /// cookie, if there is one, where the kernel has them (5.15).
+    ///
+    /// # Errors
+    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Attach`].
+    pub fn attach_event(&mut self, name: &str, target: &Target, cookie: Option<u64>) -> Result<()> {
+        self.load(name, target)?;
+        let program = self.ebpf.program(name).ok_or_else(|| no_program(name))?.fd();
+        let program = program.map_err(|error| Error::Object(with_causes(&error)))?.as_fd();
+        let attached = open_event(target).and_then(|event| match cookie {
+            Some(cookie) => sys::link_event(program, event.as_fd(), cookie),
+            None => sys::set_program(program, event.as_fd()).map(|()| event),
+        });
+        let attached = attached.map_err(|error| attach_error(target, &error))?;
+        self.events.push((name.to_owned(), attached));
         self.attached.insert(name.to_owned());
         Ok(())
     }
@@ -432,6 +485,7 @@ impl Object {
     /// Detaches and unloads a program, to try another one.
     pub fn unload(&mut self, name: &str) {
         self.attached.remove(name);
+        self.events.retain(|(program, _)| program != name);
         if let Some(program) = self.ebpf.program_mut(name) {
             // It fails only for a program that is not loaded.
             let _ = unload(program);
@@ -787,11 +841,31 @@ fn load(program: &mut Program, target: &Target, btf: Option<&Btf>) -> Result<(),
         (Program::SchedClassifier(program), Target::Tcx(_) | Target::Clsact(_), _) => program.load(),
         (Program::CgroupSkb(program), Target::CgroupSkb(..), _) => program.load(),
         (Program::CgroupSock(program), Target::CgroupSock(_), _) => program.load(),
+        (Program::UProbe(program), Target::Uprobe(_), _) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
     match loaded {
         Err(ProgramError::AlreadyLoaded) => Ok(()),
         loaded => loaded,
+    }
+}
+
+/// The perf event that stands for a target.
+fn open_event(target: &Target) -> io::Result<OwnedFd> {
+    let kind = |pmu: &str| {
+        let number = fs::read_to_string(format!("/sys/bus/event_source/devices/{pmu}/type"))?;
+        number.trim().parse().map_err(io::Error::other)
+    };
+    match target {
+        Target::Kprobe(function) => sys::open_probe(kind("kprobe")?, &CString::new(function.as_bytes())?, 0, None),
+        Target::Uprobe(Uprobe { path, offset, pid, .. }) => {
+            sys::open_probe(kind("uprobe")?, &CString::new(path.as_os_str().as_bytes())?, *offset, *pid)
+        }
+        Target::Tracepoint(category, name) => {
+            let id = tracefs::event_id(category, name).ok_or(io::ErrorKind::NotFound)?;
+            sys::open_tracepoint(id)
+        }
+        _ => Err(io::ErrorKind::InvalidInput.into()),
     }
 }
 
@@ -867,7 +941,7 @@ fn attach_clsact(program: &mut SchedClassifier, clsact: &Clsact, tc: &Tc) -> Res
                 std::mem::forget(link);
                 priority
             });
-        added.map_err(|error| attach_error(&Target::Clsact(tc.clone()), error))
+        added.map_err(|error| attach_error(&Target::Clsact(tc.clone()), &error))
     })
 }
 
@@ -882,6 +956,7 @@ fn unload(program: &mut Program) -> Result<(), ProgramError> {
         Program::SchedClassifier(program) => program.unload(),
         Program::CgroupSkb(program) => program.unload(),
         Program::CgroupSock(program) => program.unload(),
+        Program::UProbe(program) => program.unload(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
@@ -1021,12 +1096,14 @@ fn explanation(log: &str) -> String {
         .to_owned()
 }
 
-fn attach_error(target: &Target, error: ProgramError) -> Error {
+fn attach_error(target: &Target, error: &(dyn error::Error + 'static)) -> Error {
     // These are perf events, for which the kernel has rules of their own.
-    if matches!(target, Target::Kprobe(_) | Target::Kretprobe(_) | Target::Tracepoint(..)) && is_refusal(&error) {
+    if matches!(target, Target::Kprobe(_) | Target::Kretprobe(_) | Target::Tracepoint(..) | Target::Uprobe(_))
+        && is_refusal(error)
+    {
         return privilege::perf_refused(&format!("attaching to {target}"));
     }
-    if matches!(target, Target::Tcx(_)) && is_unknown(&error) {
+    if matches!(target, Target::Tcx(_)) && is_unknown(error) {
         return Error::NotSupported {
             feature: "attaching by TCX".to_owned(),
             needs: "Linux 6.6 or later".to_owned(),
@@ -1043,12 +1120,13 @@ fn attach_error(target: &Target, error: ProgramError) -> Error {
         }
         Target::Xdp(index, _) => (format!("interface {index}"), ""),
         Target::Tcx(tc) | Target::Clsact(tc) => (tc.to_string(), ""),
-        Target::CgroupSkb(cgroup, _) | Target::CgroupSock(cgroup) if is_refusal(&error) => {
+        Target::CgroupSkb(cgroup, _) | Target::CgroupSock(cgroup) if is_refusal(error) => {
             (format!("cgroup {}", cgroup.display()), "; a program there, or above, allows no others beside it")
         }
         Target::CgroupSkb(cgroup, _) | Target::CgroupSock(cgroup) => (format!("cgroup {}", cgroup.display()), ""),
+        Target::Uprobe(Uprobe { path, name, .. }) => (format!("{name} in {}", path.display()), ""),
     };
-    Error::Attach { target: what, reason: format!("{}{hint}", with_causes(&error)) }
+    Error::Attach { target: what, reason: format!("{}{hint}", with_causes(error)) }
 }
 
 #[cfg(test)]

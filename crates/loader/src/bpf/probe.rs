@@ -60,7 +60,7 @@ const MAP_TYPES: [(&str, MapType); 11] = [
 ];
 
 /// The helpers that the embedded tracing programs call.
-const HELPERS: [(&str, BpfHelper); 19] = [
+const HELPERS: [(&str, BpfHelper); 20] = [
     ("bpf_map_lookup_elem", BpfHelper::BPF_FUNC_map_lookup_elem),
     ("bpf_map_update_elem", BpfHelper::BPF_FUNC_map_update_elem),
     ("bpf_map_delete_elem", BpfHelper::BPF_FUNC_map_delete_elem),
@@ -68,6 +68,7 @@ const HELPERS: [(&str, BpfHelper); 19] = [
     ("bpf_get_smp_processor_id", BpfHelper::BPF_FUNC_get_smp_processor_id),
     ("bpf_get_current_pid_tgid", BpfHelper::BPF_FUNC_get_current_pid_tgid),
     ("bpf_get_current_uid_gid", BpfHelper::BPF_FUNC_get_current_uid_gid),
+    ("bpf_get_attach_cookie", BpfHelper::BPF_FUNC_get_attach_cookie),
     ("bpf_get_current_comm", BpfHelper::BPF_FUNC_get_current_comm),
     ("bpf_perf_event_output", BpfHelper::BPF_FUNC_perf_event_output),
     ("bpf_get_current_task", BpfHelper::BPF_FUNC_get_current_task),
@@ -111,6 +112,11 @@ pub(crate) fn helpers() -> Vec<(&'static str, Known)> {
     let tracing = HELPERS.iter().map(|(name, helper)| (*name, helper_of_tracing(*helper)));
     let packets = PACKET_HELPERS.iter().map(|(name, helper, kind)| (*name, helper_of(*kind, *helper)));
     tracing.chain(packets).collect()
+}
+
+/// Whether programs at perf events are told of which event it was (5.15).
+pub(crate) fn has_cookies() -> bool {
+    matches!(helper_of(ProgramType::KProbe, BpfHelper::BPF_FUNC_get_attach_cookie), Ok(true))
 }
 
 /// Checks that the kernel lets tracing programs call what these programs of an object call. Under lockdown it refuses

@@ -1,6 +1,7 @@
 //! The `bpf(2)` commands that aya 0.14 does not wrap.
 
 use std::{
+    ffi::CStr,
     io,
     mem::offset_of,
     os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
@@ -208,13 +209,97 @@ pub(crate) fn recursion_misses(program: BorrowedFd<'_>) -> io::Result<Option<u64
     Ok(told.then_some(info.recursion_misses))
 }
 
-/// `struct perf_event_attr` as it was first (`PERF_ATTR_SIZE_VER0`), include/uapi/linux/perf_event.h.
+/// `struct perf_event_attr` as it was second (`PERF_ATTR_SIZE_VER1`), include/uapi/linux/perf_event.h.
 #[repr(C)]
+#[derive(Default)]
 struct PerfEventAttr {
     kind: u32,
     size: u32,
     config: u64,
-    rest: [u64; 6],
+    /// What sampling wants.
+    between: [u64; 5],
+    config1: u64,
+    config2: u64,
+}
+
+const ANY_PROCESS: libc::pid_t = -1;
+const ANY_CPU: libc::c_int = -1;
+
+fn perf_event_open(mut attr: PerfEventAttr, pid: libc::pid_t, cpu: libc::c_int) -> io::Result<OwnedFd> {
+    const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
+    const NO_GROUP: libc::c_int = -1;
+    attr.size = size_of::<PerfEventAttr>() as u32;
+    // SAFETY: `attr` is valid for its size for the whole call.
+    let fd =
+        unsafe { libc::syscall(libc::SYS_perf_event_open, &raw const attr, pid, cpu, NO_GROUP, PERF_FLAG_FD_CLOEXEC) };
+    if fd < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just given it to us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Opens the event of a tracepoint, by its number.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
+    const PERF_TYPE_TRACEPOINT: u32 = 2;
+    perf_event_open(PerfEventAttr { kind: PERF_TYPE_TRACEPOINT, config: id, ..Default::default() }, ANY_PROCESS, 0)
+}
+
+/// Opens the event of a new kprobe (a function, at its start) or uprobe (a file, at a place in it), by the kind that the
+/// kernel has for those. A uprobe may be one of a process alone, which spares all others the trap.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn open_probe(kind: u32, name: &CStr, offset: u64, pid: Option<u32>) -> io::Result<OwnedFd> {
+    let attr = PerfEventAttr { kind, config1: name.as_ptr() as u64, config2: offset, ..Default::default() };
+    match pid {
+        Some(pid) => perf_event_open(attr, pid as libc::pid_t, ANY_CPU),
+        None => perf_event_open(attr, ANY_PROCESS, 0),
+    }
+}
+
+/// The part of `union bpf_attr` for links of perf events.
+#[repr(C)]
+struct PerfLink {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+    cookie: u64,
+}
+
+/// Has a program run at an event, and gives it a cookie (5.15). It does as long as the link is open.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn link_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>, cookie: u64) -> io::Result<OwnedFd> {
+    const BPF_LINK_CREATE: libc::c_long = 28;
+    const BPF_PERF_EVENT: u32 = 41;
+    let mut attr = PerfLink {
+        prog_fd: program.as_raw_fd() as u32,
+        target_fd: event.as_raw_fd() as u32,
+        attach_type: BPF_PERF_EVENT,
+        flags: 0,
+        cookie,
+    };
+    let fd = bpf(BPF_LINK_CREATE, &mut attr)?;
+    // SAFETY: the kernel has just given it to us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Has a program run at an event as long as that is open.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn set_program(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io::Result<()> {
+    // _IOW('$', 8, u32)
+    const PERF_EVENT_IOC_SET_BPF: libc::c_ulong = 0x4004_2408;
+    // SAFETY: it takes a number.
+    let done = unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_BPF, program.as_raw_fd()) };
+    if done < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 /// Opens an event that programs write to, as a perf buffer has one for each CPU, and closes it.
@@ -224,20 +309,6 @@ struct PerfEventAttr {
 pub(crate) fn open_perf_event() -> io::Result<()> {
     const PERF_TYPE_SOFTWARE: u32 = 1;
     const PERF_COUNT_SW_BPF_OUTPUT: u64 = 10;
-    const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
-    const ANY_PROCESS: libc::pid_t = -1;
-    const CPU: libc::c_int = 0;
-    const NO_GROUP: libc::c_int = -1;
-    let size = size_of::<PerfEventAttr>() as u32;
-    let attr = PerfEventAttr { kind: PERF_TYPE_SOFTWARE, size, config: PERF_COUNT_SW_BPF_OUTPUT, rest: [0; 6] };
-    // SAFETY: `attr` is valid for its size for the whole call.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_perf_event_open, &raw const attr, ANY_PROCESS, CPU, NO_GROUP, PERF_FLAG_FD_CLOEXEC)
-    };
-    if fd < 0 {
-        return Err(io::Error::last_os_error());
-    }
-    // SAFETY: the kernel has just given it to us.
-    drop(unsafe { OwnedFd::from_raw_fd(fd as RawFd) });
-    Ok(())
+    let attr = PerfEventAttr { kind: PERF_TYPE_SOFTWARE, config: PERF_COUNT_SW_BPF_OUTPUT, ..Default::default() };
+    perf_event_open(attr, ANY_PROCESS, 0).map(drop)
 }

@@ -136,8 +136,10 @@ pub(super) fn programs_and_maps() -> Vec<Feature> {
     let maps = probe::map_types()
         .into_iter()
         .map(|(name, known)| probed("map type", name, known, "maps can be made", TOOLS, NEWER));
-    let helpers = probe::helpers()
-        .into_iter()
-        .map(|(name, known)| probed("helper", name, known, "tracing programs may call it", TOOLS, NEWER));
+    let helpers = probe::helpers().into_iter().map(|(name, known)| {
+        // Before 5.15 there are other programs for that.
+        let costs = if name == "bpf_get_attach_cookie" { "calls takes fewer targets at once" } else { TOOLS };
+        probed("helper", name, known, "tracing programs may call it", costs, NEWER)
+    });
     programs.chain(maps).chain(helpers).collect()
 }

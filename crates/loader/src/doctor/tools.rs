@@ -4,17 +4,18 @@ use ebpflab_common::flows::Direction;
 
 use super::{no, yes};
 use crate::{
-    bpf::{self, Object, Opener, Target, Tc},
+    bpf::{self, Object, Opener, Target, Tc, Uprobe},
     error::{Error, Result},
     hooks::{self, Kind, Way},
     objects,
     privilege::{self, NETWORK, TRACING},
     records::{Feature, HookVerdict, Verdict},
-    tools::{Needs, cgroup, needs},
+    tools::{Needs, calls, cgroup, needs},
 };
 
 /// The tools that there are verdicts on.
-pub const TOOLS: [&str; 8] = ["cgroup", "count", "dashboard", "exec", "flows", "open", "traffic", "xdp"];
+pub const TOOLS: [&str; 10] =
+    ["calls", "cgroup", "count", "dashboard", "exec", "flows", "open", "syscalls", "traffic", "xdp"];
 
 /// What a tool will do here, and why. Its maps are made and taken away; in the place of its programs others that do
 /// nothing are attached for a moment.
@@ -119,6 +120,7 @@ pub(super) fn hooks() -> Vec<Feature> {
         (Kind::Clsact, Target::Clsact(loopback())),
         (Kind::CgroupSkb, Target::CgroupSkb(cgroup::top(), Direction::Ingress)),
         (Kind::CgroupSock, Target::CgroupSock(cgroup::top())),
+        (Kind::Uprobe, calls::own_start().unwrap_or(Target::Uprobe(Uprobe::default()))),
     ];
     targets
         .into_iter()

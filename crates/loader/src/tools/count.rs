@@ -1,8 +1,8 @@
 //! `count`: how many files each process opens.
 
-use std::{collections::HashMap, fs, time::Instant};
+use std::{collections::HashMap, time::Instant};
 
-use super::{Keep, Needs, Only, in_initial_pid_namespace, kernel_release, max_entries, now};
+use super::{Keep, Needs, Only, by::comm_of, kernel_release, max_entries, now};
 use crate::{
     bpf::{Object, Opener, Target},
     error::Result,
@@ -135,15 +135,6 @@ impl Pids {
         }
         PidCount { pid, comm: seen.comm.clone(), count, rate: added as f64 / seconds }
     }
-}
-
-fn comm_of(pid: u32) -> Option<Text<'static>> {
-    // Elsewhere /proc has other processes by these ids.
-    if !in_initial_pid_namespace() {
-        return None;
-    }
-    let comm = fs::read(format!("/proc/{pid}/comm")).ok()?;
-    Some(comm.strip_suffix(b"\n").unwrap_or(&comm).to_vec().into())
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The tools: each opens its object, chooses its hooks and becomes a [`crate::session::Session`].
 
+mod by;
+pub mod calls;
 pub mod cgroup;
 pub mod count;
 pub mod dashboard;
@@ -8,6 +10,7 @@ pub mod flows;
 mod only;
 pub mod open;
 mod ring;
+pub mod syscalls;
 pub mod traffic;
 mod tree;
 pub mod xdp;
@@ -28,6 +31,7 @@ use crate::{
     privilege::{self, Capability},
     schema::Text,
 };
+pub use by::By;
 pub use only::Only;
 pub(crate) use only::{Keep, in_initial_pid_namespace};
 
@@ -57,14 +61,16 @@ impl Needs {
 }
 
 /// What each of the tools needs.
-pub(crate) fn needs() -> [Needs; 8] {
+pub(crate) fn needs() -> [Needs; 10] {
     [
+        calls::needs(),
         cgroup::needs(),
         count::needs(),
         dashboard::needs(),
         exec::needs(),
         flows::needs(),
         open::needs(),
+        syscalls::needs(),
         traffic::needs(),
         xdp::needs(),
     ]

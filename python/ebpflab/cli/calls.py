@@ -1,0 +1,71 @@
+"""`ebpflab calls`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ebpflab.cli import options
+from ebpflab.cli.run import Options, counting, run
+
+
+def _targets(targets: list[str]) -> list[str]:
+    from ebpflab import _ebpflab  # noqa: PLC0415  so that --help stays quick
+
+    try:
+        _ebpflab.check_targets(targets)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from None
+    return targets
+
+
+Targets = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TARGET...",
+        callback=_targets,
+        help="vfs_read, libc:malloc, tracepoint:sched:sched_switch and so on (docs/targets.md); * is any text.",
+    ),
+]
+
+
+def command(
+    targets: Targets,
+    by: options.By = None,
+    pid: options.Pid = None,
+    tid: options.Tid = None,
+    uid: options.Uid = None,
+    name: options.Name = None,
+    tree: options.Tree = None,
+    cgroup: options.Cgroup = None,
+    container: options.Container = None,
+    max_entries: Annotated[int, typer.Option(metavar="N", min=1, max=2**24, help="Most counters.")] = 16_384,
+    interval: options.Interval = 1.0,
+    duration: options.Duration = None,
+    limit: options.Readings = None,
+    json: options.Json = False,
+    verbose: options.Verbose = False,
+    fail_on_loss: options.FailOnLoss = False,
+) -> None:
+    """Count calls of functions, tracepoints and instructions, of the kernel, programs and libraries."""
+    from ebpflab import views  # noqa: PLC0415  so that --help stays quick
+    from ebpflab.tools.calls import calls  # noqa: PLC0415
+
+    run(
+        lambda: calls(
+            *targets,
+            by=() if by is None else by.split(","),
+            pid=pid,
+            tid=tid,
+            uid=None if uid is None else int(uid),
+            name=name,
+            tree=tree,
+            cgroup=cgroup,
+            container=container,
+            not_pid=options.own_pid(),
+            max_entries=max_entries,
+        ),
+        counting(views.calls, interval, duration, limit),
+        Options(json, verbose, fail_on_loss),
+    )

@@ -1,0 +1,155 @@
+"""A known workload: has functions of libc called when told to, and at no other time.
+
+Reads commands from stdin, each a line of JSON, and answers each with another once it is done. Needs no compiler:
+`lfind` calls a function that it is given once for each element that it is not, in C and without the interpreter.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import sys
+import threading
+import time
+
+LIBC = ctypes.CDLL(None, use_errno=True)
+CPUS = os.cpu_count() or 1
+PR_SET_NAME = 15
+COMPARE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+#: It is given 1, which is not 0: so nothing is ever found.
+LLABS = ctypes.cast(LIBC.llabs, ctypes.c_void_p)
+
+
+def calls(number: int) -> int:
+    """Have llabs called that many times."""
+    left = ctypes.c_size_t(number)
+    LIBC.lfind(ctypes.c_void_p(1), ctypes.c_void_p(1), ctypes.byref(left), ctypes.c_size_t(0), LLABS)
+    return number
+
+
+def threads(number: int) -> int:
+    """The same in as many threads as there are CPUs, that many in each; return how many calls that were."""
+    start = threading.Barrier(CPUS)
+
+    def work() -> None:
+        start.wait()
+        calls(number)
+
+    workers = [threading.Thread(target=work) for _ in range(CPUS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return number * CPUS
+
+
+def others(number: int) -> int:
+    """Have labs called instead."""
+    for _ in range(number):
+        LIBC.labs(1)
+    return number
+
+
+def named(names: list[str]) -> list[str]:
+    """Give this thread one name after the other, and call llabs once under each; the last one stays."""
+    for name in names:
+        LIBC.prctl(PR_SET_NAME, os.fsencode(name))
+        calls(1)
+    return names
+
+
+def sleeps(asked: tuple[int, int]) -> int:
+    """Call usleep that many times for so many microseconds; return how many nanoseconds all of it took."""
+    number, microseconds = asked
+    start = time.monotonic_ns()
+    for _ in range(number):
+        LIBC.usleep(microseconds)
+    return time.monotonic_ns() - start
+
+
+def nested(depth: int) -> int:
+    """Have lfind call itself, that many times one in the other; return how many calls that were."""
+
+    def compare(_key: int, _element: int) -> int:
+        nonlocal depth
+        depth -= 1
+        if depth:
+            find()
+        return 0
+
+    callback = COMPARE(compare)
+
+    def find() -> None:
+        one = ctypes.c_size_t(1)
+        LIBC.lfind(ctypes.c_void_p(1), ctypes.c_void_p(1), ctypes.byref(one), ctypes.c_size_t(0), callback)
+
+    asked = depth
+    find()
+    return asked
+
+
+def fails(number: int) -> int:
+    """Make a system call that fails, that many times: close of what is not open."""
+    for _ in range(number):
+        LIBC.close(-1)
+    return number
+
+
+def getppids(number: int) -> int:
+    """Make a system call that nothing else makes, that many times."""
+    for _ in range(number):
+        LIBC.getppid()
+    return number
+
+
+def syscall_threads(number: int) -> int:
+    """The same in as many threads as there are CPUs, that many in each."""
+    start = threading.Barrier(CPUS)
+
+    def work() -> None:
+        start.wait()
+        getppids(number)
+
+    workers = [threading.Thread(target=work) for _ in range(CPUS)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return number * CPUS
+
+
+def naps(milliseconds: int) -> None:
+    """Sleep in one system call: poll of nothing."""
+    LIBC.poll(None, ctypes.c_ulong(0), ctypes.c_int(milliseconds))
+
+
+def forks(number: int) -> int:
+    """Fork that many children that call getppid once and end."""
+    for _ in range(number):
+        child = os.fork()
+        if child == 0:
+            LIBC.getppid()
+            os._exit(0)
+        os.waitpid(child, 0)
+    return number
+
+
+COMMANDS = {
+    function.__name__: function
+    for function in (*(calls, fails, forks, getppids, named, naps, nested, others, sleeps, syscall_threads, threads),)
+}
+
+
+def main() -> None:
+    """Get ready, say so, and obey."""
+    # Whatever threads need when they first start is there afterwards.
+    threads(1)
+    print(json.dumps("ready"), flush=True)
+    for line in sys.stdin:
+        command, argument = json.loads(line)
+        print(json.dumps(COMMANDS[command](argument)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
