@@ -51,9 +51,9 @@ from ebpflab.records import (
     SourceCount,
     Sources,
     Summary,
+    SyscallCount,
     TrafficCounts,
     UnattributedCount,
-    SyscallCount,
     Verdict,
 )
 from ebpflab.session import CountSession, EventSession, Session
@@ -64,8 +64,8 @@ from ebpflab.tools.dashboard import Activity, ActivityEvent, activity
 from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.open import Opens, opens
-from ebpflab.tools.traffic import TrafficCounter, traffic
 from ebpflab.tools.syscalls import SyscallCounter, syscalls
+from ebpflab.tools.traffic import TrafficCounter, traffic
 from ebpflab.tools.xdp import PacketCounter, xdp
 
 __all__ = [
@@ -122,11 +122,11 @@ __all__ = [
     "SourceCount",
     "Sources",
     "Summary",
+    "SyscallCount",
+    "SyscallCounter",
     "TrafficCounter",
     "TrafficCounts",
     "UnattributedCount",
-    "SyscallCount",
-    "SyscallCounter",
     "Verdict",
     "VerifierError",
     "activity",
@@ -143,8 +143,8 @@ __all__ = [
     "query",
     "recover",
     "replay",
-    "traffic",
     "syscalls",
+    "traffic",
     "verdict",
     "xdp",
 ]

@@ -39,7 +39,20 @@ def test_the_privileges_are_dropped() -> None:
         (("syscalls",), "CAP_BPF and CAP_PERFMON;"),
         (("xdp", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
     ],
-    ids=["calls", "cgroup", "count", "exec", "flows", "links", "maps", "open", "programs", "syscalls", "traffic", "xdp"],
+    ids=[
+        "calls",
+        "cgroup",
+        "count",
+        "exec",
+        "flows",
+        "links",
+        "maps",
+        "open",
+        "programs",
+        "syscalls",
+        "traffic",
+        "xdp",
+    ],
 )
 def test_missing_capabilities_are_named(
     run: Run, command: tuple[str, ...], missing: str, json: tuple[str, ...]

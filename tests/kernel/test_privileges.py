@@ -22,18 +22,26 @@ if TYPE_CHECKING:
 #: Those that tools might need, by their numbers; CAP_SYS_ADMIN first, since it stands for others.
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_NET_ADMIN": 12, "CAP_PERFMON": 38, "CAP_BPF": 39}
 #: Of each tool what is attached, and the arguments of its command.
-ARGUMENTS: dict[str, tuple[str, ...]] = {"cgroup": ("/",), "flows": ("--iface", "IFACE"), "traffic": ("--iface", "IFACE"), "xdp": ("--iface", "IFACE")}
+ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "calls": ("raw_tracepoint:sys_enter",),
+    "cgroup": ("/",),
+    "flows": ("--iface", "IFACE"),
+    "traffic": ("--iface", "IFACE"),
+    "xdp": ("--iface", "IFACE"),
+}
 FIELDS = ("CapInh", "CapPrm", "CapEff", "CapAmb")
 
 
 def attach(tool: str, iface: str) -> Callable[[], ebpflab.Session]:
     tools: dict[str, Callable[[], ebpflab.Session]] = {
+        "calls": lambda: ebpflab.calls("raw_tracepoint:sys_enter"),
         "cgroup": lambda: ebpflab.cgroup("/"),
         "count": ebpflab.counts,
         "dashboard": ebpflab.activity,
         "exec": ebpflab.execs,
         "flows": lambda: ebpflab.flows(iface),
         "open": ebpflab.opens,
+        "syscalls": ebpflab.syscalls,
         "traffic": lambda: ebpflab.traffic(iface),
         "xdp": lambda: ebpflab.xdp(iface),
     }

@@ -41,9 +41,9 @@ from ebpflab.records import (
     SourceCount,
     Sources,
     Summary,
+    SyscallCount,
     TrafficCounts,
     UnattributedCount,
-    SyscallCount,
     Verdict,
 )
 

@@ -15,7 +15,7 @@ MOST = 20
 
 
 def test_the_service_is_hardened() -> None:
-    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST}", "--no-pager", SERVICE]
+    command = ["systemd-analyze", "security", "--offline=true", f"--threshold={MOST}", "--no-pager", str(SERVICE)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -28,9 +28,9 @@ from ebpflab.records import (
     SourceCount,
     Sources,
     Summary,
+    SyscallCount,
     TrafficCounts,
     UnattributedCount,
-    SyscallCount,
 )
 from ebpflab.views import activity, calls, cgroup, count, flows, live, syscalls, traffic, xdp
 from ebpflab.views import exec as execs

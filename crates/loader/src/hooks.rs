@@ -38,7 +38,7 @@ pub enum Kind {
 
 impl Kind {
     /// All kinds with their names.
-    pub const ALL: [(Self, &'static str); 9] = [
+    pub const ALL: [(Self, &'static str); 10] = [
         (Self::Fentry, "fentry"),
         (Self::Kprobe, "kprobe"),
         (Self::Kretprobe, "kretprobe"),
