@@ -40,6 +40,7 @@ from ebpflab.records import (
     OpenEvent,
     PacketCount,
     PidCount,
+    PinnedXdp,
     ProcessCount,
     Program,
     Reading,
@@ -60,6 +61,7 @@ from ebpflab.tools.dashboard import Activity, ActivityEvent, activity
 from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.open import Opens, opens
+from ebpflab.tools.pinned import pin_xdp, pinned_xdp, unpin_xdp
 from ebpflab.tools.traffic import TrafficCounter, traffic
 from ebpflab.tools.xdp import PacketCounter, xdp
 
@@ -100,6 +102,7 @@ __all__ = [
     "PacketCounter",
     "PidCount",
     "PidCounter",
+    "PinnedXdp",
     "PrivilegeError",
     "ProcessCount",
     "Program",
@@ -128,11 +131,14 @@ __all__ = [
     "links",
     "maps",
     "opens",
+    "pin_xdp",
+    "pinned_xdp",
     "programs",
     "query",
     "recover",
     "replay",
     "traffic",
+    "unpin_xdp",
     "verdict",
     "xdp",
 ]
