@@ -42,6 +42,7 @@ from ebpflab.records import (
     OpenEvent,
     PacketCount,
     PidCount,
+    PinnedXdp,
     ProcessCount,
     Program,
     Reading,
@@ -65,6 +66,7 @@ from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.syscalls import SyscallCounter, syscalls
+from ebpflab.tools.pinned import pin_xdp, pinned_xdp, unpin_xdp
 from ebpflab.tools.traffic import TrafficCounter, traffic
 from ebpflab.tools.xdp import PacketCounter, xdp
 
@@ -108,6 +110,7 @@ __all__ = [
     "PacketCounter",
     "PidCount",
     "PidCounter",
+    "PinnedXdp",
     "PrivilegeError",
     "ProcessCount",
     "Program",
@@ -139,12 +142,15 @@ __all__ = [
     "links",
     "maps",
     "opens",
+    "pin_xdp",
+    "pinned_xdp",
     "programs",
     "query",
     "recover",
     "replay",
     "syscalls",
     "traffic",
+    "unpin_xdp",
     "verdict",
     "xdp",
 ]

@@ -306,6 +306,23 @@ class Firewall:
 
 
 @dataclass(frozen=True, slots=True)
+class PinnedXdp:
+    """An XDP program that is pinned: it stays until it is unpinned.
+
+    `iface` is None where the interface has gone, or is in another network namespace; `mode` (`skb`, `drv` or `hw`)
+    where the program is attached no more, or that is not known. `folder` holds the program, its link and its maps.
+    `counts` and `firewall` are since it was pinned; there is no `firewall` where it has no rules.
+    """
+
+    iface: str | None
+    folder: str
+    program: int
+    mode: str | None
+    counts: dict[str, PacketCount]
+    firewall: Firewall | None
+
+
+@dataclass(frozen=True, slots=True)
 class SourceCount:
     """Packets from an address; `bytes` are those of whole frames."""
 

@@ -53,18 +53,24 @@ class More(TypedDict):
     capture: Ledger | None
 
 
+def firewall(raw: dict[str, Any] | None) -> Firewall | None:
+    """Make a typed record of the native one."""
+    if raw is None:
+        return None
+    return Firewall(
+        active=raw["active"],
+        dropped=PacketCount(*raw["dropped"]),
+        passed=PacketCount(*raw["passed"]),
+        unmatched=PacketCount(*raw["unmatched"]),
+        rules=tuple(RuleCount(*rule) for rule in raw["rules"]),
+    )
+
+
 def more(raw: dict[str, Any]) -> More:
     """Make typed records of the native ones."""
-    rules, sources, capture = raw["firewall"], raw["sources"], raw["capture"]
+    sources, capture = raw["sources"], raw["capture"]
     return More(
-        firewall=rules
-        and Firewall(
-            active=rules["active"],
-            dropped=PacketCount(*rules["dropped"]),
-            passed=PacketCount(*rules["passed"]),
-            unmatched=PacketCount(*rules["unmatched"]),
-            rules=tuple(RuleCount(*rule) for rule in rules["rules"]),
-        ),
+        firewall=firewall(raw["firewall"]),
         sources=sources
         and Sources(
             top=tuple(SourceCount(*source) for source in sources["top"]),

@@ -22,6 +22,7 @@ from ebpflab.records import (
     OpenEvent,
     PacketCount,
     PidCount,
+    PinnedXdp,
     ProcessCount,
     Reading,
     RuleCount,
@@ -186,6 +187,25 @@ def test_traffic_is_shown_with_what_is_of_no_process() -> None:
     )
     assert "1 more counters with 23 packets and 2300 bytes" in text
     assert "         1150  tcp" in text
+
+
+def test_what_is_pinned_is_shown_with_where_it_is() -> None:
+    allowed = RuleCount("192.0.2.7/32", "allow", active=True, packets=2, bytes=120)
+    rules = Firewall(1, PacketCount(0, 0), PacketCount(7, 496), PacketCount(5, 376), (allowed,))
+    text = xdp.pinned(PinnedXdp("eth0", "/sys/fs/bpf/ebpflab/xdp-1-2", 42, "skb", packets(5, 60), rules))
+    assert text.splitlines() == [
+        "pinned on eth0 in skb mode (program 42), in /sys/fs/bpf/ebpflab/xdp-1-2",
+        "PROTO          PACKETS              BYTES",
+        "tcp                  5                300",
+        "icmp                 2                196",
+        "",
+        "RULE           PACKETS              BYTES  SOURCE",
+        "allow                2                120  192.0.2.7/32",
+        "dropped 0 packets (0 bytes), passed 7 packets (496 bytes), of these 5 packets (376 bytes) by no rule",
+    ]
+    assert xdp.pinned(PinnedXdp(None, "/f", 42, None, {}, None)).startswith(
+        "pinned on an interface that is not here (p"
+    )
 
 
 def test_the_first_table_of_packets_has_no_rates() -> None:

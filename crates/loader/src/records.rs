@@ -270,6 +270,22 @@ record! {
         pub capture: Optional<Ledger>,
     }
 
+    /// An XDP program that is pinned: it stays until it is unpinned (`ebpflab xdp --unpin`).
+    pub struct PinnedXdp = "pinned" {
+        /// Its interface; null where that has gone, or is in another network namespace.
+        pub iface: Option<String>,
+        /// The folder that holds it, its link and its maps.
+        pub folder: String,
+        /// Id of the program that packets come to first.
+        pub program: u32,
+        /// `skb` (generic), `drv` (native) or `hw` (offloaded); null where it is attached no more, or that is not known.
+        pub mode: Option<&'static str>,
+        /// By protocol, since it was pinned.
+        pub counts: PacketCounts,
+        /// What its rules did; null where it has none.
+        pub firewall: Option<Firewall>,
+    }
+
     /// What rules did with packets since the start. `dropped` and `passed` are all packets together, but for packets that were on their way when it was read.
     pub struct Firewall {
         /// How many rules are in force.
@@ -745,6 +761,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &OpenEvent::SCHEMA,
     &PacketReading::SCHEMA,
     &PidReading::SCHEMA,
+    &PinnedXdp::SCHEMA,
     &Program::SCHEMA,
     &Recorded::SCHEMA,
     &Recording::SCHEMA,

@@ -63,6 +63,12 @@ pub struct Lists {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rules(BTreeMap<Cidr, Action>);
 
+impl FromIterator<Rule> for Rules {
+    fn from_iter<I: IntoIterator<Item = Rule>>(rules: I) -> Self {
+        Self(rules.into_iter().map(|Rule { cidr, action }| (cidr, action)).collect())
+    }
+}
+
 impl Rules {
     /// Reads the lists. A range that is in both is allowed.
     ///

@@ -8,16 +8,16 @@ use std::{
 
 use ebpflab::{
     records::{
-        Attached, CallCount, Feature, Firewall, Holder, Ledger, Link, Map, PacketCount, Program, Reading, RuleCount,
-        SourceCount, Sources, Summary, SyscallCount, TrafficCounts, Verdict,
+        Attached, CallCount, Feature, Firewall, Holder, Ledger, Link, Map, PacketCount, PacketCounts, PinnedXdp, Program,
+        Reading, RuleCount, SourceCount, Sources, Summary, SyscallCount, TrafficCounts, Verdict,
     },
-    schema::{Optional, Schema, Text},
+    schema::{Optional, Record as _, Schema, Text},
 };
 use pyo3::{
     exceptions::PyValueError,
     prelude::*,
     sync::PyOnceLock,
-    types::{PyDict, PyTuple, PyType},
+    types::{PyBytes, PyDict, PyTuple, PyType},
 };
 
 use crate::events::{ToPython as _, python_type};
@@ -121,19 +121,7 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
                 .collect();
             Ok(rows.into_pyobject(py)?.into_any())
         }
-        Reading::Packets(reading) => {
-            let pair = |count: &PacketCount| (count.packets, count.bytes);
-            let counts = &reading.counts;
-            let dict: PyResult<Bound<'py, PyDict>> = dict!(
-                py,
-                "tcp" => pair(&counts.tcp),
-                "udp" => pair(&counts.udp),
-                "icmp" => pair(&counts.icmp),
-                "arp" => pair(&counts.arp),
-                "other" => pair(&counts.other),
-            );
-            Ok(dict?.into_any())
-        }
+        Reading::Packets(reading) => Ok(packets(py, &reading.counts)?.into_any()),
         Reading::Pids(reading) => {
             let rows: Vec<_> =
                 reading.counts.iter().map(|row| (row.pid, row.comm.as_ref().map(text), row.count, row.rate)).collect();
@@ -194,6 +182,19 @@ fn syscall<'py>(py: Python<'py>, row: &SyscallCount) -> PyResult<Bound<'py, PyDi
     )
 }
 
+/// By protocol.
+fn packets<'py>(py: Python<'py>, counts: &PacketCounts) -> PyResult<Bound<'py, PyDict>> {
+    let pair = |count: &PacketCount| (count.packets, count.bytes);
+    dict!(
+        py,
+        "tcp" => pair(&counts.tcp),
+        "udp" => pair(&counts.udp),
+        "icmp" => pair(&counts.icmp),
+        "arp" => pair(&counts.arp),
+        "other" => pair(&counts.other),
+    )
+}
+
 /// What stands beside the counts of `xdp`; each is None where it was not asked for.
 pub(crate) fn more<'py>(
     py: Python<'py>,
@@ -206,6 +207,20 @@ pub(crate) fn more<'py>(
         "firewall" => rules.0.as_ref().map(|rules| firewall(py, rules)).transpose()?,
         "sources" => top.0.as_ref().map(|top| sources(py, top)).transpose()?,
         "capture" => captured.0.as_ref().map(|captured| ledger(py, captured)).transpose()?,
+    )
+}
+
+/// A program that is pinned, with its counts as those of a reading.
+pub(crate) fn pinned<'py>(py: Python<'py>, pinned: &PinnedXdp) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "iface" => &pinned.iface,
+        "folder" => &pinned.folder,
+        "program" => pinned.program,
+        "mode" => pinned.mode,
+        "counts" => packets(py, &pinned.counts)?,
+        "firewall" => pinned.firewall.as_ref().map(|rules| firewall(py, rules)).transpose()?,
+        "json" => PyBytes::new(py, &pinned.to_json_line()),
     )
 }
 

@@ -251,6 +251,32 @@ fn attach_xdp(
     py.detach(|| xdp::attach(&iface, mode, &options)).map(Session).map_err(to_python)
 }
 
+/// Attaches, and leaves it there.
+#[pyfunction]
+fn pin_xdp<'py>(
+    py: Python<'py>,
+    iface: OsString,
+    mode: &str,
+    rules: Option<RuleLists>,
+    max_rules: Option<u32>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let options = xdp::Options { rules: rules.map(Into::into), max_rules, ..xdp::Options::default() };
+    let pinned = py.detach(|| xdp::pin(&iface, mode, &options)).map_err(to_python)?;
+    convert::pinned(py, &pinned)
+}
+
+/// What is pinned, on one interface or on all.
+#[pyfunction]
+fn pinned_xdp(py: Python<'_>, iface: Option<OsString>) -> PyResult<Bound<'_, PyList>> {
+    list(py, py.detach(|| xdp::pinned(iface.as_deref())), convert::pinned)
+}
+
+/// Takes it away, and returns what it was.
+#[pyfunction]
+fn unpin_xdp(py: Python<'_>, iface: Option<OsString>) -> PyResult<Bound<'_, PyList>> {
+    list(py, py.detach(|| xdp::unpin(iface.as_deref())), convert::pinned)
+}
+
 /// A range of addresses as rules write it; a ValueError says what is wrong with the text.
 #[pyfunction]
 fn check_cidr(text: &str) -> PyResult<String> {
@@ -576,7 +602,7 @@ mod _ebpflab {
     use super::{
         Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
         attach_exec, attach_flows, attach_open, attach_syscalls, attach_traffic, attach_xdp, check_cidr, check_rules,
-        check_targets, features, features_json, links, links_json, maps, maps_json, programs, programs_json, schemas,
+        check_targets, features, features_json, links, links_json, maps, maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas, unpin_xdp,
         verdict, verdict_json, verify,
     };
     #[pymodule_export]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn, cast
 
 import typer
 
@@ -11,6 +11,8 @@ from ebpflab.cli.output import complain
 from ebpflab.cli.run import Options, counting, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ebpflab.tools.xdp import PacketCounter
 
 
@@ -27,10 +29,11 @@ def _ranges(texts: list[str]) -> list[str]:
 
 _RULES = "Rules"
 _FILE = "Packet file"
+_PIN = "Without a process"
 
 
 def command(
-    iface: Annotated[str, typer.Option("--iface", metavar="IFACE", help="The interface to watch.")],
+    iface: Annotated[str | None, typer.Option("--iface", metavar="IFACE", help="The interface to watch.")] = None,
     mode: Annotated[
         Literal["auto", "skb", "drv", "hw"],
         typer.Option(help="Generic (skb), native (drv) or offloaded (hw) XDP; auto: native if possible, else generic."),
@@ -80,6 +83,16 @@ def command(
         int | None,
         typer.Option(metavar="BYTES", min=1, max=2**32 - 1, help="Most bytes of a packet.", rich_help_panel=_FILE),
     ] = None,
+    pin: Annotated[
+        bool,
+        typer.Option("--pin", help="Leave it there, and end: rules and counts stay, in files.", rich_help_panel=_PIN),
+    ] = False,
+    pinned: Annotated[
+        bool, typer.Option("--pinned", help="Show what was left, on all interfaces or one.", rich_help_panel=_PIN)
+    ] = False,
+    unpin: Annotated[
+        bool, typer.Option("--unpin", help="Take it away, from all interfaces or one.", rich_help_panel=_PIN)
+    ] = False,
     interval: options.Interval = 1.0,
     duration: options.Duration = None,
     keep_capabilities: options.KeepCapabilities = False,
@@ -89,6 +102,8 @@ def command(
 ) -> None:
     """Count packets and bytes that arrive on an interface, by protocol, and drop those that rules block."""
     from ebpflab import views  # noqa: PLC0415  so that --help stays quick
+    from ebpflab._ebpflab import pin_xdp, pinned_xdp, unpin_xdp  # noqa: PLC0415
+    from ebpflab.tools.rules import optional_lists  # noqa: PLC0415
     from ebpflab.tools.xdp import xdp  # noqa: PLC0415
 
     if pcap is None and (pcap_sample is not None or pcap_snaplen is not None):
@@ -98,6 +113,19 @@ def command(
         raise typer.BadParameter("--pcap writes dropped packets, and there are no rules; or take --pcap-sample")
     if max_rules is not None and not has_rules:
         raise typer.BadParameter("--max-rules is for rules, and there are none")
+    if pin + pinned + unpin > 1:
+        raise typer.BadParameter("it is one of --pin, --pinned and --unpin")
+    if pinned or unpin:
+        if has_rules or pcap is not None or top is not None or duration is not None:
+            raise typer.BadParameter("--pinned and --unpin are about what is there, with --iface or alone")
+        _without_process(lambda: (unpin_xdp if unpin else pinned_xdp)(iface), json=json, verbose=verbose)
+    if iface is None:
+        raise typer.BadParameter("--iface says which interface; see `ip link`")
+    if pin:
+        if pcap is not None or top is not None or duration is not None:
+            raise typer.BadParameter("--pin leaves rules and counts by protocol; --pcap, --top and -d need a process")
+        rules = optional_lists(block if has_rules else None, allow if has_rules else None, block_file)
+        _without_process(lambda: [pin_xdp(iface, mode, rules, max_rules)], json=json, verbose=verbose)
     run(
         lambda: xdp(
             iface,
@@ -117,6 +145,27 @@ def command(
         if block_file is None
         else lambda session: _reload(cast("PacketCounter", session), block, allow, block_file),
     )
+
+
+def _without_process(done: Callable[[], list[dict[str, Any]]], *, json: bool, verbose: bool) -> NoReturn:
+    """Do what needs no process to stay, write what is or was pinned, and leave with a status."""
+    from ebpflab.cli.output import StdoutError, write, write_text  # noqa: PLC0415  so that --help stays quick
+    from ebpflab.cli.run import explain, unwritten  # noqa: PLC0415
+    from ebpflab.errors import EbpflabError  # noqa: PLC0415
+    from ebpflab.tools.pinned import typed  # noqa: PLC0415
+    from ebpflab.views import xdp as view  # noqa: PLC0415
+
+    try:
+        for raw in done():
+            if json:
+                write(raw["json"])
+            else:
+                write_text(view.pinned(typed(raw)))
+    except StdoutError as error:
+        raise typer.Exit(unwritten(error)) from None
+    except (EbpflabError, OSError, ValueError) as error:
+        raise typer.Exit(explain(error, verbose=verbose)) from None
+    raise typer.Exit
 
 
 def _reload(session: PacketCounter, block: list[str], allow: list[str], block_file: str) -> None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ebpflab.records import Firewall, Ledger, Sources
 
+    #: A range of addresses.
     Range = str | IPv4Address | IPv4Network | IPv6Address | IPv6Network
 
 

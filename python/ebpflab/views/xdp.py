@@ -10,7 +10,7 @@ from ebpflab.views.table import Column, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ebpflab.records import Firewall, Reading, Sources, Summary
+    from ebpflab.records import Firewall, PinnedXdp, Reading, Sources, Summary
 
 #: Rules that are shown, the busiest of them.
 ROWS = 20
@@ -59,6 +59,15 @@ def totals(summary: Summary[dict[str, PacketCount]]) -> str:
     """Return the tables of a whole run, with rates over all of it."""
     counts = _table(summary.counts, {}, summary.duration_s)
     return "\n".join([counts, *_beside(summary.firewall, summary.sources)])
+
+
+def pinned(pinned: PinnedXdp) -> str:
+    """Return where a program is pinned, and what it has counted."""
+    where = pinned.iface or "an interface that is not here"
+    mode = f" in {pinned.mode} mode" if pinned.mode else ""
+    head = f"pinned on {where}{mode} (program {pinned.program}), in {pinned.folder}"
+    counts = table(_COLUMNS[:3], [_Row(protocol, count, 0, 0) for protocol, count in pinned.counts.items()])
+    return "\n".join([head, counts, *_beside(pinned.firewall, None)])
 
 
 def _table(counts: dict[str, PacketCount], before: dict[str, PacketCount], seconds: float) -> str:

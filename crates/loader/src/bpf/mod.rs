@@ -1,5 +1,6 @@
 //! The one place that knows aya: opening objects (ours or any other), loading and attaching programs, reading maps.
 
+pub(crate) mod pin;
 pub(crate) mod probe;
 pub(crate) mod sys;
 
@@ -32,6 +33,7 @@ use aya::{
         ProgramType, RawTracePoint, SchedClassifier, TcAttachType, TestRun as _, TestRunOptions, TracePoint, Xdp,
         links::FdLink,
         tc::{NlOptions, TcAttachOptions},
+        xdp::XdpLinkId,
     },
     sys::SyscallError,
     util::{KernelVersion, online_cpus},
@@ -167,12 +169,14 @@ pub struct Opener<'a> {
     bytes: &'a [u8],
     globals: StdHashMap<&'a str, Vec<u8>>,
     max_entries: StdHashMap<&'a str, u32>,
+    /// Files that hold maps, with the maps' names.
+    pins: Vec<(PathBuf, String)>,
 }
 
 impl<'a> Opener<'a> {
     /// Starts opening an object file's bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
-        Self { bytes, globals: StdHashMap::new(), max_entries: StdHashMap::new() }
+        Self { bytes, globals: StdHashMap::new(), max_entries: StdHashMap::new(), pins: Vec::new() }
     }
 
     /// Sets a global constant; opening fails if the object has none of this name and size.
@@ -206,6 +210,9 @@ impl<'a> Opener<'a> {
         for (name, entries) in &self.max_entries {
             loader.map_max_entries(name, *entries);
         }
+        for (path, name) in &self.pins {
+            loader.map_pin_path(name, path.as_path());
+        }
         let ebpf = loader.load(self.bytes).map_err(|error| match is_refusal(&error) {
             true => refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
@@ -216,6 +223,7 @@ impl<'a> Opener<'a> {
             pairs: Vec::new(),
             events: Vec::new(),
             clsact: None,
+            xdp_link: None,
             functions: None,
         })
     }
@@ -297,6 +305,8 @@ pub struct Object {
     events: Vec<(String, OwnedFd)>,
     /// Once a program was attached by a netlink filter.
     clsact: Option<Clsact>,
+    /// The program that is attached to XDP, and its link.
+    xdp_link: Option<(String, XdpLinkId)>,
     /// Once they were asked for: several megabytes.
     functions: Option<Btf>,
 }
@@ -319,6 +329,10 @@ impl Object {
                     None => Clsact::start(tc.index)?,
                 };
                 attach_clsact(program, self.clsact.insert(clsact), tc)?;
+            }
+            (Program::Xdp(program), Target::Xdp(index, mode)) => {
+                let link = attach_xdp(program, *index, *mode).map_err(|error| attach_error(target, &error))?;
+                self.xdp_link = Some((name.to_owned(), link));
             }
             (program, _) => attach(program, target).map_err(|error| attach_error(target, &error))?,
         }
@@ -650,6 +664,16 @@ impl Object {
         trie.remove(&Key::new(prefix_len.into(), bits)).map_err(map_error)
     }
 
+    /// All prefixes of a trie: how many bits each has, the bits, and what it leads to.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map.
+    pub fn prefixes<K: Pod, V: Pod>(&self, map: &str) -> Result<Vec<(u32, K, V)>> {
+        let trie = LpmTrie::<_, K, V>::try_from(self.map(map)?).map_err(map_error)?;
+        let entry = |(key, value): (Key<K>, V)| (key.prefix_len(), key.data(), value);
+        trie.iter().map(|found| found.map(entry).map_err(map_error)).collect()
+    }
+
     /// All entries of a hash map, in batches where the kernel has them.
     ///
     /// # Errors
@@ -883,7 +907,6 @@ fn attach(program: &mut Program, target: &Target) -> Result<(), ProgramError> {
         (Program::TracePoint(program), Target::Tracepoint(category, name)) => {
             TracePoint::attach(program, category, name).map(drop)
         }
-        (Program::Xdp(program), Target::Xdp(index, mode)) => attach_xdp(program, *index, *mode),
         (Program::SchedClassifier(program), Target::Tcx(tc)) => {
             // Before all others: the first that does not leave the decision to the next one is the last to run.
             let options = TcAttachOptions::TcxOrder(LinkOrder::first());
@@ -911,14 +934,14 @@ fn open_cgroup(cgroup: &Path) -> Result<File, ProgramError> {
 }
 
 /// By a bpf_link only: a netlink attachment, which aya falls back to on EINVAL, would outlive this process.
-fn attach_xdp(program: &mut Xdp, index: u32, mode: XdpMode) -> Result<(), ProgramError> {
+fn attach_xdp(program: &mut Xdp, index: u32, mode: XdpMode) -> Result<XdpLinkId, ProgramError> {
     let id = program.attach_to_if_index(index, mode)?;
     let link = FdLink::try_from(program.take_link(id)?).map_err(|_| {
         let io_error = io::Error::from_raw_os_error(libc::EINVAL);
         SyscallError { call: "bpf_link_create", io_error }
     })?;
     let link = link.try_into().map_err(|_| ProgramError::NotAttached)?;
-    program.attach_to_link(link).map(drop)
+    program.attach_to_link(link)
 }
 
 fn tc_attach_type(direction: Direction) -> TcAttachType {

@@ -1,6 +1,6 @@
 //! Programs of ours that nobody runs any more.
 
-use std::{io, path::Path, thread, time::Duration};
+use std::{collections::BTreeSet, io, path::Path, thread, time::Duration};
 
 use super::{no, unknown, yes};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
     objects,
     privilege::{self, CAP_SYS_PTRACE},
     records::Feature,
-    tools::in_initial_pid_namespace,
+    tools::{in_initial_pid_namespace, pinned_programs},
 };
 
 const GROUP: &str = "leftovers";
@@ -19,9 +19,11 @@ const NAME: &str = "nothing left behind";
 const FREED_AFTER: Duration = Duration::from_millis(300);
 
 pub(super) fn features() -> Vec<Feature> {
+    let pins = pinned_programs();
+    let pinned: BTreeSet<_> = pins.iter().flat_map(|(ids, _)| ids).copied().collect();
     let look = || -> Result<Look, String> {
         let loaded = probe::loaded_programs().map_err(|error| format!("the kernel does not list programs: {error}"))?;
-        Ok((ours(loaded), holders()?))
+        Ok((ours(loaded, &pinned), holders()?))
     };
     let feature = look().and_then(|(first, holders)| {
         if first.iter().all(|(id, _)| is_held(*id, &holders)) {
@@ -33,7 +35,18 @@ pub(super) fn features() -> Vec<Feature> {
         second.retain(|program| first.contains(program));
         Ok(report(&second, &holders))
     });
-    vec![feature.unwrap_or_else(|reason| unknown(GROUP, NAME, reason, "run it as root on the host"))]
+    let left = feature.unwrap_or_else(|reason| unknown(GROUP, NAME, reason, "run it as root on the host"));
+    [left].into_iter().chain(pins.into_iter().map(|(_, iface)| as_asked(iface))).collect()
+}
+
+/// What is pinned is there because somebody asked for it (`ebpflab xdp --pin`).
+fn as_asked(iface: Option<String>) -> Feature {
+    let of_one = iface.as_ref().map(|iface| format!(" --iface {iface}")).unwrap_or_default();
+    let name = iface.map_or_else(|| "pinned elsewhere".to_owned(), |iface| format!("pinned on {iface}"));
+    Feature {
+        fix: Some(format!("ebpflab xdp --unpin{of_one}, if nobody wants it any more")),
+        ..yes(GROUP, name, "an XDP program with its rules, as somebody asked for")
+    }
 }
 
 /// Programs of ours, and who holds what.
@@ -43,10 +56,13 @@ fn is_held(program: u32, holders: &Holders) -> bool {
     holders.pids(Held::Program, program).next().is_some()
 }
 
-/// Those named like programs of our tools; nothing else tells them from others. Probes are never attached for long.
-fn ours(loaded: Vec<(u32, String)>) -> Vec<(u32, String)> {
+/// Those named like programs of our tools; nothing else tells them from others. Probes are never attached for long, and
+/// what is pinned is no leftover.
+fn ours(loaded: Vec<(u32, String)>, pinned: &BTreeSet<u32>) -> Vec<(u32, String)> {
     let names = objects::program_names();
-    loaded.into_iter().filter(|(_, name)| names.contains(name) && !name.starts_with("probe_")).collect()
+    let is_ours =
+        |(id, name): &(u32, String)| names.contains(name) && !name.starts_with("probe_") && !pinned.contains(id);
+    loaded.into_iter().filter(is_ours).collect()
 }
 
 fn report(ours: &[(u32, String)], holders: &Holders) -> Feature {
@@ -101,7 +117,8 @@ mod tests {
     #[test]
     fn what_a_process_holds_is_not_left_behind() {
         let programs = vec![(7, "count_sys_enter".to_owned()), (8, "systemd_devices".to_owned())];
-        let ours = ours(programs);
+        assert_eq!(ours(programs.clone(), &BTreeSet::from([7])), []);
+        let ours = ours(programs, &BTreeSet::new());
         assert_eq!(ours, [(7, "count_sys_enter".to_owned())]);
         assert_eq!(report(&ours, &Holders::from([((Held::Program, 7), 100)])).answer, "yes");
         let left = report(&ours, &Holders::from([]));

@@ -4,6 +4,7 @@ use super::{no, not_needed, unknown, yes};
 use crate::{
     interface::{self, XdpFeatures},
     records::Feature,
+    tools::pinned_programs,
 };
 
 const GROUP: &str = "xdp";
@@ -60,11 +61,12 @@ fn hw(iface: &str, features: Option<XdpFeatures>) -> Feature {
 fn attached(iface: &str, index: u32) -> Option<Feature> {
     let xdp = interface::attached_xdp(index).ok()??;
     let id = xdp.program.map_or_else(String::new, |id| format!(" (id {id})"));
-    Some(no(
-        GROUP,
-        format!("{iface} free"),
-        format!("it carries an XDP program{id} in {} mode", xdp.mode),
-        "xdp cannot attach to it",
-        format!("ip link set dev {iface} xdp off, if it is nobody's"),
-    ))
+    let is_pinned = xdp.program.is_some_and(|id| pinned_programs().iter().any(|(ids, _)| ids.contains(&id)));
+    let (what, fix) = if is_pinned {
+        ("ebpflab's own program, pinned,", format!("ebpflab xdp --unpin --iface {iface}, if nobody wants it any more"))
+    } else {
+        ("an XDP program", format!("ip link set dev {iface} xdp off, if it is nobody's"))
+    };
+    let found = format!("it carries {what}{id} in {} mode", xdp.mode);
+    Some(no(GROUP, format!("{iface} free"), found, "xdp cannot attach to it", fix))
 }

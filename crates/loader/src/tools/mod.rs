@@ -34,6 +34,7 @@ use crate::{
 pub use by::By;
 pub use only::Only;
 pub(crate) use only::{Keep, in_initial_pid_namespace};
+pub(crate) use xdp::pinned_programs;
 
 /// What a tool needs, for whoever wants to know before it is attached.
 pub(crate) struct Needs {

@@ -2,10 +2,12 @@
 
 mod capture;
 mod firewall;
+mod pinned;
 
 use std::{
     ffi::OsStr,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    path::Path,
 };
 
 use ebpflab_common::{
@@ -25,7 +27,11 @@ use crate::{
     session::{Counter, Session, Tool},
 };
 
-pub use self::capture::Options as CaptureOptions;
+pub(crate) use self::pinned::programs as pinned_programs;
+pub use self::{
+    capture::Options as CaptureOptions,
+    pinned::{pin, pinned, unpin},
+};
 
 /// The program that packets come to first.
 pub const PROGRAM: &str = "xdp_count";
@@ -73,20 +79,17 @@ pub(super) fn needs() -> Needs {
 /// interface or it carries an XDP program already, [`Error::NotSupported`] for a mode that the driver lacks,
 /// [`Error::Privilege`], [`Error::Os`] where a file cannot be read or written.
 pub fn attach(iface: &OsStr, mode: &str, options: &Options) -> Result<Session> {
-    let (asked, flags) = MODES.iter().find(|(name, _)| *name == mode).ok_or_else(|| {
-        let names = MODES.map(|(name, _)| name).join(", ");
-        Error::InvalidArgument(format!("there is no XDP mode {mode}; it is one of {names}"))
-    })?;
+    let (asked, flags) = mode_of(mode)?;
     let plan = Plan::new(options)?;
     let index = interface::index_of(iface)?;
     needs().check_privileges()?;
     let iface = &*iface.to_string_lossy();
-    let (mut object, firewall) = plan.open()?;
+    let (mut object, firewall) = plan.open(None)?;
     let capture = options.capture.as_ref().map(|options| Capture::start(&mut object, iface, options)).transpose()?;
     if let (Some(capture), Some(firewall)) = (&capture, &firewall) {
         capture.set_rules(firewall.by_slot());
     }
-    let reason = attach_program(&mut object, iface, index, asked, *flags)?;
+    let reason = attach_program(&mut object, iface, index, asked, flags)?;
     let got = interface::attached_xdp(index)?.map_or("unknown", |xdp| xdp.mode);
     let attached = Attached {
         command: "xdp".to_owned(),
@@ -94,10 +97,18 @@ pub fn attach(iface: &OsStr, mode: &str, options: &Options) -> Result<Session> {
         blind_to: Vec::new(),
         buffer: capture.as_ref().map(|capture| capture.buffer),
         kernel: kernel_release(),
-        mode: Optional(Some(Mode { asked: (*asked).to_owned(), got: got.to_owned() })),
+        mode: Optional(Some(Mode { asked: asked.to_owned(), got: got.to_owned() })),
     };
     let packets = Packets { iface: iface.to_owned(), index, firewall, top: options.top, capture };
     Session::start(object, Tool::Counter(Box::new(packets)), attached)
+}
+
+/// A mode by its name.
+fn mode_of(name: &str) -> Result<(&'static str, XdpMode)> {
+    MODES.into_iter().find(|(known, _)| *known == name).ok_or_else(|| {
+        let names = MODES.map(|(name, _)| name).join(", ");
+        Error::InvalidArgument(format!("there is no XDP mode {name}; it is one of {names}"))
+    })
 }
 
 /// Opens the object with rules, for runs on packets that come from no interface; it counts from then on.
@@ -107,7 +118,7 @@ pub fn attach(iface: &OsStr, mode: &str, options: &Options) -> Result<Session> {
 pub fn open_for_test(options: &Options) -> Result<(Object, Box<dyn Counter>)> {
     let plan = Plan::new(options)?;
     privilege::require("running a program on a packet", privilege::NETWORK)?;
-    let (mut object, firewall) = plan.open()?;
+    let (mut object, firewall) = plan.open(None)?;
     object.set_word("ENABLED", 1)?;
     let packets = Packets { iface: String::new(), index: 0, firewall, top: options.top, capture: None };
     Ok((object, Box::new(packets)))
@@ -129,9 +140,12 @@ impl<'a> Plan<'a> {
         Ok(Self { rules: rules.transpose()?, options })
     }
 
-    /// The object, with its rules and its stages in their places.
-    fn open(self) -> Result<(Object, Option<Firewall>)> {
+    /// The object, with its rules and its stages in their places, and its maps in a folder if they are to be pinned.
+    fn open(self, folder: Option<&Path>) -> Result<(Object, Option<Firewall>)> {
         let mut opener = Opener::new(objects::XDP);
+        if let Some(folder) = folder {
+            opener = opener.pins(folder)?;
+        }
         if let Some((_, room)) = &self.rules {
             opener = firewall::prepare(opener, *room);
         }

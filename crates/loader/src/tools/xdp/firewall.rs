@@ -89,6 +89,26 @@ impl Firewall {
         Ok(firewall)
     }
 
+    /// That of an object whose rules somebody else put in force.
+    pub(super) fn of_object(object: &Object) -> Result<Self> {
+        let active = object.value::<u32>("ACTIVE")?.unwrap_or_default() as usize;
+        let v4 = object.prefixes::<[u8; 4], Verdict>(IPV4[active & 1])?;
+        let v6 = object.prefixes::<[u8; 16], Verdict>(IPV6[active & 1])?;
+        let v4 = v4.into_iter().map(|(len, bits, verdict)| rule(len, bits.into(), verdict));
+        let v6 = v6.into_iter().map(|(len, bits, verdict)| rule(len, bits.into(), verdict));
+        let slots: HashMap<_, _> = v4.chain(v6).collect::<Result<_>>()?;
+        Ok(Self {
+            room: slots.len(),
+            rules: slots.keys().copied().collect(),
+            end: slots.values().max().map_or(NO_RULE, |slot| *slot) + 1,
+            slots,
+            free: Vec::new(),
+            sets: [BTreeMap::new(), BTreeMap::new()],
+            active,
+            before: HashMap::new(),
+        })
+    }
+
     /// The rules in force.
     pub(super) fn rules(&self) -> &Rules {
         &self.rules
@@ -203,6 +223,12 @@ impl Firewall {
             rules: rules.collect(),
         })
     }
+}
+
+/// A rule by its entry in a trie, and where it is counted.
+fn rule(len: u32, address: IpAddr, Verdict { slot, drops }: Verdict) -> Result<(Rule, u32)> {
+    let cidr = Cidr::new(address, len as u8).map_err(|error| Error::Object(format!("the rules in it: {error}")))?;
+    Ok((Rule { cidr, action: if drops == 0 { Action::Allow } else { Action::Block } }, slot))
 }
 
 fn insert(object: &mut Object, set: usize, cidr: Cidr, verdict: Verdict) -> Result<()> {
