@@ -20,6 +20,7 @@ from ebpflab.inspect import links, maps, programs
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
+    BucketCount,
     CallCount,
     CgroupCounts,
     Container,
@@ -34,6 +35,8 @@ from ebpflab.records import (
     Holder,
     Hook,
     HookVerdict,
+    LatencyCount,
+    LatencyCounts,
     Ledger,
     Ledgers,
     Link,
@@ -47,6 +50,7 @@ from ebpflab.records import (
     Recorded,
     Recording,
     RuleCount,
+    SlowCall,
     SourceCount,
     Sources,
     Summary,
@@ -60,6 +64,7 @@ from ebpflab.tools.count import PidCounter, counts
 from ebpflab.tools.dashboard import Activity, ActivityEvent, activity
 from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
+from ebpflab.tools.latency import Histogram, LatencyCounter, latency
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.syscalls import SyscallCounter, syscalls
 from ebpflab.tools.xdp import PacketCounter, xdp
@@ -70,6 +75,7 @@ __all__ = [
     "Answer",
     "AttachError",
     "Attached",
+    "BucketCount",
     "CallCount",
     "CallCounter",
     "CgroupCounter",
@@ -89,9 +95,13 @@ __all__ = [
     "FlowCount",
     "FlowCounter",
     "GroupCount",
+    "Histogram",
     "Holder",
     "Hook",
     "HookVerdict",
+    "LatencyCount",
+    "LatencyCounter",
+    "LatencyCounts",
     "Ledger",
     "Ledgers",
     "Link",
@@ -114,6 +124,7 @@ __all__ = [
     "Replay",
     "RuleCount",
     "Session",
+    "SlowCall",
     "SourceCount",
     "Sources",
     "Summary",
@@ -128,6 +139,7 @@ __all__ = [
     "execs",
     "features",
     "flows",
+    "latency",
     "links",
     "maps",
     "opens",

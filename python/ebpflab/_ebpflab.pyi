@@ -30,6 +30,7 @@ __all__ = [
     "attach_dashboard",
     "attach_exec",
     "attach_flows",
+    "attach_latency",
     "attach_open",
     "attach_syscalls",
     "attach_xdp",
@@ -153,6 +154,14 @@ def attach_count(only: Only, hook: str | None, max_entries: int | None) -> Sessi
 def attach_dashboard(only: Only, hook: str | None, buffer: int | None) -> Session: ...
 def attach_exec(only: Only, hook: str | None, buffer: int | None, exits: bool) -> Session: ...
 def attach_flows(iface: str, hook: str | None, max_entries: int | None) -> Session: ...
+def attach_latency(
+    target: str,
+    only: Only,
+    by: list[str],
+    step_ns: int | None,
+    slower_ns: int | None,
+    max_entries: int | None,
+) -> Session: ...
 def attach_open(only: Only, hook: str | None, buffer: int | None) -> Session: ...
 def attach_syscalls(only: Only, by: list[str], max_entries: int | None) -> Session: ...
 def attach_xdp(

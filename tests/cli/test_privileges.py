@@ -31,6 +31,7 @@ def test_the_privileges_are_dropped() -> None:
         (("count",), "CAP_BPF and CAP_PERFMON;"),
         (("exec",), "CAP_BPF and CAP_PERFMON;"),
         (("flows", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
+        (("latency", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
         (("links",), "CAP_SYS_ADMIN;"),
         (("maps",), "CAP_SYS_ADMIN;"),
         (("open",), "CAP_BPF and CAP_PERFMON;"),
@@ -38,7 +39,20 @@ def test_the_privileges_are_dropped() -> None:
         (("syscalls",), "CAP_BPF and CAP_PERFMON;"),
         (("xdp", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
     ],
-    ids=["calls", "cgroup", "count", "exec", "flows", "links", "maps", "open", "programs", "syscalls", "xdp"],
+    ids=[
+        "calls",
+        "cgroup",
+        "count",
+        "exec",
+        "flows",
+        "latency",
+        "links",
+        "maps",
+        "open",
+        "programs",
+        "syscalls",
+        "xdp",
+    ],
 )
 def test_missing_capabilities_are_named(
     run: Run, command: tuple[str, ...], missing: str, json: tuple[str, ...]

@@ -10,6 +10,7 @@ import pytest
 from ebpflab import _ebpflab, records
 from ebpflab.records import (
     Attached,
+    BucketCount,
     CallCount,
     CgroupCounts,
     Container,
@@ -24,6 +25,8 @@ from ebpflab.records import (
     Holder,
     Hook,
     HookVerdict,
+    LatencyCount,
+    LatencyCounts,
     Ledger,
     Ledgers,
     Link,
@@ -37,6 +40,7 @@ from ebpflab.records import (
     Recorded,
     Recording,
     RuleCount,
+    SlowCall,
     SourceCount,
     Sources,
     Summary,
@@ -53,13 +57,19 @@ STAND_INS = {
     "CallReading": {"time", "counts"},
     "CgroupReading": {"time", "counts"},
     "FlowReading": {"time", "counts"},
+    "LatencyReading": {"time", "counts"},
     "PidReading": {"time", "counts"},
     "SyscallReading": {"time", "counts"},
     # A dict by protocol.
     "PacketCounts": None,
 }
 #: Fields that only the JSON lines need: the session knows its interface or cgroup.
-ONLY_IN_JSON = {"CgroupReading": {"cgroup"}, "FlowReading": {"iface"}, "PacketReading": {"iface"}}
+ONLY_IN_JSON = {
+    "CgroupReading": {"cgroup"},
+    "FlowReading": {"iface"},
+    "LatencyReading": {"target"},
+    "PacketReading": {"iface"},
+}
 
 LEDGER = Ledger(
     seen=10,
@@ -95,6 +105,9 @@ DENIED = DeniedCount("10.0.0.0/8", 3, 180)
 CONTAINER = Container("0123456789abcdef" * 4, "docker", "web-1")
 RULE = RuleCount("192.0.2.0/24", "block", active=True, packets=1, bytes=98)
 ERROR = ErrorCount("EAGAIN", 7)
+BUCKET = BucketCount(16, 32, 23)
+LATENCY = LatencyCount(None, "sh", None, None, None, 23, 460, 19, 21, 29, 30, (BUCKET,), 0.5)
+SLOW = SlowCall(1, 7, 8, "caf\udce9", 30)
 SOURCE = SourceCount("192.0.2.1", 1, 98)
 EXAMPLES = [
     OPEN,
@@ -130,6 +143,10 @@ EXAMPLES = [
     CallCount("libc:malloc", 1, "init", None, None, None, 23, 0.5),
     SyscallCount("read", 0, "x86_64", None, None, 7, "/build", CONTAINER, 23, 7, (ERROR,), 2300, 200, 0.5),
     ERROR,
+    BUCKET,
+    SLOW,
+    LATENCY,
+    LatencyCounts((LATENCY,), (SLOW,), 0),
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
     Ledgers(LEDGER, LEDGER, LEDGER),
     Ledgers(None, LEDGER, LEDGER),

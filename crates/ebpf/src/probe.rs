@@ -5,7 +5,9 @@
 
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
-    macros::{cgroup_skb, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe, xdp},
+    macros::{
+        cgroup_skb, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe, uretprobe, xdp,
+    },
     programs::{
         FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, SkBuffContext, TcContext,
         TracePointContext, XdpContext,
@@ -57,6 +59,11 @@ fn probe_tc(_ctx: TcContext) -> i32 {
 
 #[uprobe]
 fn probe_uprobe(_ctx: ProbeContext) -> u32 {
+    0
+}
+
+#[uretprobe]
+fn probe_uretprobe(_ctx: RetProbeContext) -> u32 {
     0
 }
 

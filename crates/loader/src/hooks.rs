@@ -196,6 +196,7 @@ fn probe_for(target: &Target) -> &'static str {
         Target::Tcx(_) | Target::Clsact(_) => "probe_tc",
         Target::CgroupSkb(..) => "probe_cgroup",
         Target::Uprobe(_) => "probe_uprobe",
+        Target::Uretprobe(_) => "probe_uretprobe",
     }
 }
 

@@ -16,6 +16,7 @@ from ebpflab.cli import (
     exec,
     flows,
     inspect,
+    latency,
     open,
     query,
     recover,
@@ -40,6 +41,7 @@ app.command("dashboard")(dashboard.command)
 app.command("doctor")(doctor.command)
 app.command("exec")(exec.command)
 app.command("flows")(flows.command)
+app.command("latency")(latency.command)
 app.command("links")(inspect.links)
 app.command("maps")(inspect.maps)
 app.command("open")(open.command)

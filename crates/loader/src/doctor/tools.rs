@@ -14,7 +14,8 @@ use crate::{
 };
 
 /// The tools that there are verdicts on.
-pub const TOOLS: [&str; 9] = ["calls", "cgroup", "count", "dashboard", "exec", "flows", "open", "syscalls", "xdp"];
+pub const TOOLS: [&str; 10] =
+    ["calls", "cgroup", "count", "dashboard", "exec", "flows", "latency", "open", "syscalls", "xdp"];
 
 /// What a tool will do here, and why. Its maps are made and taken away; in the place of its programs others that do
 /// nothing are attached for a moment.

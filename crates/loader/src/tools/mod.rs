@@ -7,6 +7,7 @@ pub mod count;
 pub mod dashboard;
 pub mod exec;
 pub mod flows;
+pub mod latency;
 mod only;
 pub mod open;
 mod ring;
@@ -60,7 +61,7 @@ impl Needs {
 }
 
 /// What each of the tools needs.
-pub(crate) fn needs() -> [Needs; 9] {
+pub(crate) fn needs() -> [Needs; 10] {
     [
         calls::needs(),
         cgroup::needs(),
@@ -68,6 +69,7 @@ pub(crate) fn needs() -> [Needs; 9] {
         dashboard::needs(),
         exec::needs(),
         flows::needs(),
+        latency::needs(),
         open::needs(),
         syscalls::needs(),
         xdp::needs(),
