@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ebpflab.cli import options
 from ebpflab.cli.calls import check_target
+from ebpflab.cli.output import write_text
 from ebpflab.cli.run import Options, counting, run
+
+if TYPE_CHECKING:
+    from ebpflab.records import LatencyCounts
+    from ebpflab.session import CountSession
 
 
 def _above_zero(number: float | None) -> float | None:
@@ -31,7 +37,9 @@ def command(
     ] = None,
     slower: Annotated[
         float | None,
-        typer.Option(metavar="MS", callback=_above_zero, help="Show each call that takes longer, in milliseconds."),
+        typer.Option(
+            metavar="MS", callback=_above_zero, help="Show each call that takes longer, and the table at the end."
+        ),
     ] = None,
     pid: options.Pid = None,
     tid: options.Tid = None,
@@ -52,6 +60,11 @@ def command(
     from ebpflab import views  # noqa: PLC0415  so that --help stays quick
     from ebpflab.tools.latency import latency  # noqa: PLC0415
 
+    def show(session: CountSession[LatencyCounts]) -> None:
+        for line in views.latency.slow(session.readings(interval, duration, limit)):
+            write_text(line)
+
+    output = counting(views.latency, interval, duration, limit)
     run(
         lambda: latency(
             target,
@@ -68,6 +81,6 @@ def command(
             not_pid=options.own_pid(),
             max_entries=max_entries,
         ),
-        counting(views.latency, interval, duration, limit),
+        output if slower is None else replace(output, show=show),
         Options(json, verbose, fail_on_loss),
     )

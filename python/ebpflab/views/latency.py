@@ -42,7 +42,7 @@ _COLUMNS = (
 
 
 def frames(readings: Iterable[Reading[LatencyCounts]]) -> Iterator[str]:
-    """Yield a table, the histogram, and the calls that took long, for each reading."""
+    """Yield a table and the histogram for each reading."""
     for reading in readings:
         yield _text(reading.counts)
 
@@ -53,17 +53,22 @@ def totals(summary: Summary[LatencyCounts]) -> str:
     return _text(replace(summary.counts, rows=rows))
 
 
+def slow(readings: Iterable[Reading[LatencyCounts]]) -> Iterator[str]:
+    """Yield a line for each call that took long, as they come."""
+    for reading in readings:
+        yield from (_slow(call) for call in reading.counts.slow)
+
+
 def _text(counts: LatencyCounts) -> str:
     from ebpflab.tools.latency import Histogram  # noqa: PLC0415  it asks this module for its text
 
-    text = table((*_COLUMNS, *who.columns(counts.rows)), counts.rows[:ROWS])
+    text = "".join(f"{_slow(call)}\n" for call in counts.slow)
+    text += table((*_COLUMNS, *who.columns(counts.rows)), counts.rows[:ROWS])
     others = counts.rows[ROWS:]
     if others:
         text += f"\n{len(others)} more with {sum(row.count for row in others)} calls"
     if counts.rows:
         text += f"\n{Histogram.of(counts.rows)}"
-    if counts.slow:
-        text += "\n" + "\n".join(_slow(call) for call in counts.slow)
     if counts.slow_lost:
         text += f"\n{counts.slow_lost} more calls that took long, since the start"
     return text
