@@ -20,6 +20,7 @@ from ebpflab.inspect import links, maps, programs
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
+    BucketCount,
     CallCount,
     CgroupCounts,
     Container,
@@ -34,6 +35,8 @@ from ebpflab.records import (
     Holder,
     Hook,
     HookVerdict,
+    LatencyCount,
+    LatencyCounts,
     Ledger,
     Ledgers,
     Link,
@@ -49,6 +52,7 @@ from ebpflab.records import (
     Recorded,
     Recording,
     RuleCount,
+    SlowCall,
     SourceCount,
     Sources,
     Summary,
@@ -64,6 +68,7 @@ from ebpflab.tools.count import PidCounter, counts
 from ebpflab.tools.dashboard import Activity, ActivityEvent, activity
 from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
+from ebpflab.tools.latency import Histogram, LatencyCounter, latency
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.syscalls import SyscallCounter, syscalls
 from ebpflab.tools.pinned import pin_xdp, pinned_xdp, unpin_xdp
@@ -76,6 +81,7 @@ __all__ = [
     "Answer",
     "AttachError",
     "Attached",
+    "BucketCount",
     "CallCount",
     "CallCounter",
     "CgroupCounter",
@@ -95,9 +101,13 @@ __all__ = [
     "FlowCount",
     "FlowCounter",
     "GroupCount",
+    "Histogram",
     "Holder",
     "Hook",
     "HookVerdict",
+    "LatencyCount",
+    "LatencyCounter",
+    "LatencyCounts",
     "Ledger",
     "Ledgers",
     "Link",
@@ -122,6 +132,7 @@ __all__ = [
     "Replay",
     "RuleCount",
     "Session",
+    "SlowCall",
     "SourceCount",
     "Sources",
     "Summary",
@@ -139,6 +150,7 @@ __all__ = [
     "execs",
     "features",
     "flows",
+    "latency",
     "links",
     "maps",
     "opens",

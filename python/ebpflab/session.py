@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 Event = TypeVar("Event")
 
 _NO_LIMIT = 2**64 - 1
+#: Hooks that a session names where it is shown.
+_TOLD = 12
 #: Events that a task may have before others get their turn.
 _TURN = 64
 
@@ -116,9 +118,12 @@ class Session:
 
     def __repr__(self) -> str:
         """Name the tool, its hooks and how it fares."""
-        hooks = ", ".join(sorted({f"{hook.kind} {hook.target}" for hook in self.attached.hooks}))
+        hooks = sorted({f"{hook.kind} {hook.target}" for hook in self.attached.hooks})
+        more = f" and {len(hooks) - _TOLD} more" if len(hooks) > _TOLD else ""
         state = "stopped" if self.stopped else "running"
-        return f"<ebpflab {self.attached.command} on {hooks}, {state}, seen {self.ledger.seen}>"
+        return (
+            f"<ebpflab {self.attached.command} on {', '.join(hooks[:_TOLD])}{more}, {state}, seen {self.ledger.seen}>"
+        )
 
     def fileno(self) -> int:
         """Return a file descriptor that is readable while events wait, and once the session is stopped.

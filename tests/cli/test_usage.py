@@ -62,7 +62,7 @@ WRONG_FOR_LIMITED = (
     (["-p", "1"], "-p"),
 )
 LIMITED = (["cgroup", "/"], ["flows", "--iface", "lo"], ["traffic", "--iface", "lo"])
-CALLS = (["calls", "libc:malloc"], ["syscalls"])
+CALLS = (["calls", "libc:malloc"], ["latency", "libc:malloc"], ["syscalls"])
 WRONG = [
     *((command + arguments, word) for command in (*COUNTERS, *LIMITED, *SOURCES) for arguments, word in WRONG_FOR_ALL),
     *((command + arguments, word) for command in COUNTERS for arguments, word in WRONG_FOR_COUNTERS),
@@ -71,6 +71,11 @@ WRONG = [
     *(([*command, "--by", "uid"], "--by") for command in CALLS),
     *(([*command, "--hook", "kprobe"], "--hook") for command in CALLS),
     *(([*command, "--limit", "0"], "--limit") for command in CALLS),
+    (["latency"], "TARGET"),
+    (["latency", "vfs_read", "vfs_write"], "vfs_write"),
+    (["latency", "libc:"], "a name is missing"),
+    (["latency", "vfs_read", "--slower", "0"], "--slower"),
+    (["latency", "vfs_read", "--linear", "-1"], "--linear"),
     (["calls"], "TARGET"),
     (["calls", "kprobe:"], "a name is missing"),
     (["calls", "vfs_read", "tracepoint:sched"], "tracepoint:CATEGORY:NAME"),

@@ -246,7 +246,7 @@ class Workload:
         #: Its own, where its files are.
         self.folder = self._folder.name
         self.process = self._start(wrapper)
-        assert self._answer() == "ready"
+        assert self.answer() == "ready"
 
     def _start(self, wrapper: tuple[str, ...]) -> subprocess.Popen[str] | forked.Process:
         command = [str(WORKLOADS / self.script), self.folder]
@@ -269,12 +269,17 @@ class Workload:
 
     def do(self, command: str, argument: object = None) -> Any:  # noqa: ANN401  each command has its own answer
         """Have a command done, and return its answer."""
+        self.begin(command, argument)
+        return self.answer()
+
+    def begin(self, command: str, argument: object = None) -> None:
+        """Have a command done, whose answer is still to be waited for."""
         assert self.process.stdin
         self.process.stdin.write(json.dumps([command, argument]) + "\n")
         self.process.stdin.flush()
-        return self._answer()
 
-    def _answer(self) -> Any:  # noqa: ANN401
+    def answer(self) -> Any:  # noqa: ANN401
+        """Wait for the answer of the command that was begun."""
         assert self.process.stdout
         return json.loads(self.process.stdout.readline())
 

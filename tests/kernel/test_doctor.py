@@ -58,6 +58,20 @@ CALLS = {
 }
 
 
+#: The same for `latency`.
+TIMED = {"fentry": "fentry:vfs_read", "kprobe": "kprobe:vfs_read", "uprobe": "libc:llabs"}
+
+
+def latency(hook: str | None = None) -> ebpflab.LatencyCounter:
+    """Measure a target that needs a hook, or the first that works."""
+    if hook:
+        return ebpflab.latency(TIMED[hook])
+    for target in TIMED.values():
+        with contextlib.suppress(ebpflab.EbpflabError, OSError):
+            return ebpflab.latency(target)
+    raise ebpflab.AttachError("nothing works", "", "")
+
+
 def calls(hook: str | None = None) -> ebpflab.CallCounter:
     """Count calls of a target that needs a hook, or of the first that works."""
     if hook:
@@ -78,6 +92,7 @@ def real(iface: str) -> Callable[[], Abilities]:
         "dashboard": (ebpflab.activity, lab.HOOKS),
         "exec": (ebpflab.execs, ("tracepoint", "raw_tracepoint")),
         "flows": (lambda **options: ebpflab.flows(iface, **options), ("tcx", "clsact")),
+        "latency": (latency, tuple(TIMED)),
         "open": (ebpflab.opens, lab.HOOKS),
         "traffic": (lambda **options: ebpflab.traffic(iface, **options), ("tcx", "clsact")),
         "syscalls": (lambda **_: ebpflab.syscalls(), ("raw_tracepoint",)),

@@ -33,7 +33,14 @@ def cells(tool: str, hooks: tuple[str, ...] = lab.HOOKS) -> pytest.MarkDecorator
 OF_OPEN = {"fentry": {"fentry", "fexit"}, "kprobe": {"kprobe", "raw_tracepoint"}, "kretprobe": {"kprobe", "kretprobe"}}
 
 #: What the names of the programs begin with that the hook is of.
-STEMS = {"open": "open", "calls": "calls", "count": "count", "dashboard": "open", "syscalls": "syscalls"}
+STEMS = {
+    "open": "open",
+    "calls": "calls",
+    "count": "count",
+    "dashboard": "open",
+    "latency": "latency",
+    "syscalls": "syscalls",
+}
 
 #: Keeps a value for whoever reads the reports of the tests.
 Record = Callable[[str, object], None]
@@ -42,7 +49,7 @@ Record = Callable[[str, object], None]
 def attached(tool: lab.Tool, hook: str, kinds: set[str], record_property: Record) -> None:
     """Wait until it counts; what it says is attached is what the kernel lists, and what was asked for."""
     lab.skip_unless_able(tool, hook)
-    as_kernel = {"kretprobe": "kprobe", "uprobe": "kprobe"}
+    as_kernel = {"kretprobe": "kprobe", "uprobe": "kprobe", "uretprobe": "kprobe"}
     told = {(each["program"][:15], as_kernel.get(each["kind"], each["kind"])) for each in tool.first["hooks"]}
     assert lab.hooked(tool.process.pid) == told
     assert {each["kind"] for each in tool.first["hooks"] if each["program"].startswith(STEMS[tool.name])} == kinds
@@ -179,6 +186,32 @@ def test_calls_counts_the_same_23_calls(
     ended = tool.stop()
     (row,) = ended.summary["counts"]
     assert (row["target"].rpartition(":")[2], row["count"]) == (TARGETS[hook][0].rpartition(":")[2], 23)
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+#: For each hook of `latency` a function that the workloads call, and the kinds of its programs.
+TIMED = {
+    "fentry": ("fentry:do_sys_openat2", {"fentry", "fexit"}),
+    "kprobe": ("kprobe:do_sys_openat2", {"kprobe", "kretprobe"}),
+    "uprobe": ("libc:lfind", {"uprobe", "uretprobe"}),
+}
+
+
+@cells("latency", tuple(TIMED))
+def test_latency_measures_the_same_23_calls(
+    start: Start, opener: lab.Opener, caller: lab.Caller, hook: str, record_property: Record
+) -> None:
+    target, kinds = TIMED[hook]
+    pid = caller.pid if hook == "uprobe" else opener.pid
+    tool = start("latency", target, "-i", "60", "--pid", str(pid), wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook, kinds, record_property)
+    opened(opener)
+    caller.do("nested", 23)
+    ended = tool.stop()
+    (row,) = ended.summary["counts"]["rows"]
+    assert row["count"] == sum(bucket["count"] for bucket in row["buckets"]) == 23
+    assert 0 < row["p50_ns"] <= row["p90_ns"] <= row["p99_ns"] <= row["max_ns"] <= row["total_ns"]
+    assert (ended.ledger["submitted"], ended.ledger["pending"], ended.ledger["unpaired"]) == (23, 0, 0)
     assert (ended.status, ended.stderr) == (0, "")
 
 

@@ -10,6 +10,7 @@ import pytest
 from ebpflab import _ebpflab, records
 from ebpflab.records import (
     Attached,
+    BucketCount,
     CallCount,
     CgroupCounts,
     Container,
@@ -24,6 +25,8 @@ from ebpflab.records import (
     Holder,
     Hook,
     HookVerdict,
+    LatencyCount,
+    LatencyCounts,
     Ledger,
     Ledgers,
     Link,
@@ -39,6 +42,7 @@ from ebpflab.records import (
     Recorded,
     Recording,
     RuleCount,
+    SlowCall,
     SourceCount,
     Sources,
     Summary,
@@ -57,6 +61,7 @@ STAND_INS = {
     "CallReading": {"time", "counts"},
     "CgroupReading": {"time", "counts"},
     "FlowReading": {"time", "counts"},
+    "LatencyReading": {"time", "counts"},
     "PidReading": {"time", "counts"},
     "TrafficReading": {"time", "counts"},
     "SyscallReading": {"time", "counts"},
@@ -67,6 +72,7 @@ STAND_INS = {
 ONLY_IN_JSON = {
     "CgroupReading": {"cgroup"},
     "FlowReading": {"iface"},
+    "LatencyReading": {"target"},
     "PacketReading": {"iface"},
     "TrafficReading": {"iface"},
 }
@@ -105,6 +111,9 @@ DENIED = DeniedCount("10.0.0.0/8", 3, 180)
 CONTAINER = Container("0123456789abcdef" * 4, "docker", "web-1")
 RULE = RuleCount("192.0.2.0/24", "block", active=True, packets=1, bytes=98)
 ERROR = ErrorCount("EAGAIN", 7)
+BUCKET = BucketCount(16, 32, 23)
+LATENCY = LatencyCount(None, "sh", None, None, None, 23, 460, 19, 21, 29, 30, (BUCKET,), 0.5)
+SLOW = SlowCall(1, 7, 8, "caf\udce9", 30)
 SOURCE = SourceCount("192.0.2.1", 1, 98)
 PROCESS = ProcessCount(7, "curl", "egress", "tcp", 23, 2300, 0.5)
 UNATTRIBUTED = UnattributedCount("ingress", "no_socket", 1, 60)
@@ -146,6 +155,10 @@ EXAMPLES = [
     CallCount("libc:malloc", 1, "init", None, None, None, 23, 0.5),
     SyscallCount("read", 0, "x86_64", None, None, 7, "/build", CONTAINER, 23, 7, (ERROR,), 2300, 200, 0.5),
     ERROR,
+    BUCKET,
+    SLOW,
+    LATENCY,
+    LatencyCounts((LATENCY,), (SLOW,), 0),
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
     Ledgers(LEDGER, LEDGER, LEDGER),
     Ledgers(None, LEDGER, LEDGER),

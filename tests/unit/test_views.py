@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from ebpflab.records import (
+    BucketCount,
     CallCount,
     CgroupCounts,
     Container,
@@ -18,6 +19,8 @@ from ebpflab.records import (
     Firewall,
     FlowCount,
     GroupCount,
+    LatencyCount,
+    LatencyCounts,
     Ledger,
     OpenEvent,
     PacketCount,
@@ -26,6 +29,7 @@ from ebpflab.records import (
     ProcessCount,
     Reading,
     RuleCount,
+    SlowCall,
     SourceCount,
     Sources,
     Summary,
@@ -33,7 +37,7 @@ from ebpflab.records import (
     TrafficCounts,
     UnattributedCount,
 )
-from ebpflab.views import activity, calls, cgroup, count, flows, live, syscalls, traffic, xdp
+from ebpflab.views import activity, calls, cgroup, count, flows, latency, live, syscalls, traffic, xdp
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
 from ebpflab.views.table import printable, time_of_day
@@ -121,6 +125,38 @@ def test_calls_are_shown_by_what_they_are_told_apart() -> None:
     ]
     (text,) = calls.frames([Reading(SECOND, plain * (calls.ROWS + 2))])
     assert text.splitlines()[-1] == "2 more with 46 calls"
+
+
+def test_latencies_are_shown_with_bars() -> None:
+    buckets = (BucketCount(512, 1_024, 1), BucketCount(1_024, 2_048, 0), BucketCount(2_048, None, 80))
+    row = LatencyCount(None, None, None, None, None, 81, 9_000, 2_111, 2_999, 3_000, 3_456, buckets, 11.6)
+    slow = SlowCall(SECOND, 7, 8, "sh\x1b", 70_000_000)
+    (text,) = latency.frames([Reading(SECOND, LatencyCounts((row,), (slow,), 2))])
+    assert text.splitlines()[0].endswith("   70.0 ms        7  sh\\x1b")
+    assert list(latency.slow([Reading(SECOND, LatencyCounts((row,), (slow,), 2))])) == text.splitlines()[:1]
+    assert text.splitlines()[1:6] == [
+        "     CALLS    CALLS/S       P50       P90       P99       MAX",
+        "        81         12   2.11 us   3.00 us   3.00 us   3.46 us",
+        "  512 ns to  1.02 us           1  #",
+        " 1.02 us to  2.05 us           0",
+        " 2.05 us to  3.46 us          80  ########################################",
+    ]
+    assert text.splitlines()[6:] == ["2 more calls that took long, since the start"]
+    text = latency.totals(Summary(NO_LEDGER, 81.0, LatencyCounts((row, replace(row, comm="x")), (), 0)))
+    assert text.splitlines()[0].endswith("COMM")
+    assert text.splitlines()[3:] == [
+        "  512 ns to  1.02 us           2  #",
+        " 1.02 us to  2.05 us           0",
+        " 2.05 us to  3.46 us         160  ########################################",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("ns", "expected"),
+    [(0, "0 ns"), (999, "999 ns"), (1_000, "1.00 us"), (12_345, "12.3 us"), (999_999, "1000 us"), (10**10, "10.0 s")],
+)
+def test_durations_have_three_digits(ns: int, expected: str) -> None:
+    assert latency.duration(ns) == expected
 
 
 def test_system_calls_are_shown_with_their_errors() -> None:

@@ -12,6 +12,7 @@ pub mod exit;
 pub mod filter;
 pub mod flows;
 pub mod ip;
+pub mod latency;
 pub mod ledger;
 pub mod open;
 pub mod packet;

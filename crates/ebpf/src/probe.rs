@@ -6,7 +6,8 @@
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
     macros::{
-        cgroup_skb, cgroup_sock, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe, xdp,
+        cgroup_skb, cgroup_sock, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe, uretprobe,
+        xdp,
     },
     programs::{
         FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, SkBuffContext, SockContext,
@@ -65,6 +66,11 @@ fn probe_tc(_ctx: TcContext) -> i32 {
 
 #[uprobe]
 fn probe_uprobe(_ctx: ProbeContext) -> u32 {
+    0
+}
+
+#[uretprobe]
+fn probe_uretprobe(_ctx: RetProbeContext) -> u32 {
     0
 }
 

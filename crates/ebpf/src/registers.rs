@@ -2,7 +2,7 @@
 
 #[cfg(bpf_target_arch = "aarch64")]
 use aya_ebpf::EbpfContext as _;
-use aya_ebpf::programs::ProbeContext;
+use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use ebpflab_common::{
     open::Call,
     syscall::{AcceptSyscall, ExecSyscall, Syscall, ends},
@@ -122,6 +122,38 @@ pub fn instruction(ctx: &ProbeContext) -> u64 {
 pub fn instruction(ctx: &ProbeContext) -> u64 {
     // SAFETY: the context of a kprobe.
     unsafe { (*ctx.as_ptr().cast::<aya_ebpf::bindings::user_pt_regs>()).pc }
+}
+
+/// Where the stack ends when a function is entered: the return address is on it.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn stack_at_entry(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the context of a kprobe or uprobe.
+    unsafe { (*ctx.regs).rsp }
+}
+
+/// The same address when that call has returned, which took the return address away.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn stack_at_return(ctx: &RetProbeContext) -> u64 {
+    // SAFETY: the context of a kretprobe or uretprobe.
+    unsafe { (*ctx.regs).rsp.wrapping_sub(size_of::<u64>() as u64) }
+}
+
+/// Where the stack ends when a function is entered.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn stack_at_entry(ctx: &ProbeContext) -> u64 {
+    // SAFETY: the context of a kprobe or uprobe.
+    unsafe { (*ctx.as_ptr().cast::<aya_ebpf::bindings::user_pt_regs>()).sp }
+}
+
+/// The same address when that call has returned.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn stack_at_return(ctx: &RetProbeContext) -> u64 {
+    // SAFETY: the context of a kretprobe or uretprobe.
+    unsafe { (*ctx.as_ptr().cast::<aya_ebpf::bindings::user_pt_regs>()).sp }
 }
 
 /// The path of an open call that is returning; `None` where that is not to be seen any more.

@@ -131,7 +131,10 @@ fn add(ledger: *mut Ledger, call: &Call, errno: u32, elapsed: u64) {
     // SAFETY: a value of the map. Only the return of a call makes it longer.
     unsafe {
         atomic_add(&raw mut (*times).count, 1);
-        atomic_add(&raw mut (*times).total_ns, elapsed);
+        // Of an addition of nothing LLVM makes an instruction that kernels before 5.12 do not have.
+        if elapsed != 0 {
+            atomic_add(&raw mut (*times).total_ns, elapsed);
+        }
         if elapsed > (*times).max_ns {
             (*times).max_ns = elapsed;
         }

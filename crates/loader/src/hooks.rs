@@ -200,6 +200,7 @@ fn probe_for(target: &Target) -> &'static str {
         Target::CgroupSkb(..) => "probe_cgroup",
         Target::CgroupSock(_) => "probe_sock",
         Target::Uprobe(_) => "probe_uprobe",
+        Target::Uretprobe(_) => "probe_uretprobe",
     }
 }
 

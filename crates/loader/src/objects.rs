@@ -11,7 +11,7 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 11] = [CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, SYSCALLS, TRAFFIC, XDP];
+pub const ALL: [&[u8]; 12] = [CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, LATENCY, OPEN, PROBE, SYSCALLS, TRAFFIC, XDP];
 
 object!(CALLS, "calls.o", "crates/ebpf/src/calls.rs");
 object!(CGROUP, "cgroup.o", "crates/ebpf/src/cgroup.rs");
@@ -19,6 +19,7 @@ object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
 object!(DASHBOARD, "dashboard.o", "crates/ebpf/src/dashboard.rs");
 object!(EXEC, "exec.o", "crates/ebpf/src/exec.rs");
 object!(FLOWS, "flows.o", "crates/ebpf/src/flows.rs");
+object!(LATENCY, "latency.o", "crates/ebpf/src/latency.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
 object!(TRAFFIC, "traffic.o", "crates/ebpf/src/traffic.rs");

@@ -28,7 +28,7 @@ record! {
     pub struct Hook {
         /// Name of the program.
         pub program: String,
-        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`, `cgroup_sock`, `uprobe`.
+        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`, `cgroup_sock`, `uprobe`, `uretprobe`.
         pub kind: String,
         /// Kernel function, tracepoint, function of a program or library, or interface or cgroup and direction.
         pub target: String,
@@ -518,6 +518,80 @@ record! {
         pub rate: f64,
     }
 
+    /// How long calls of a function took since the start.
+    pub struct LatencyReading = "latency" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// The function, as it was given.
+        pub target: String,
+        /// How many took how long.
+        pub counts: LatencyCounts,
+    }
+
+    /// How many calls of a function took how long.
+    pub struct LatencyCounts {
+        /// Since the start, by whatever was asked for, the most frequent first; one at most unless something was.
+        pub rows: Vec<LatencyCount>,
+        /// With `--slower` only: calls that took longer, which no reading before this one had.
+        pub slow: Vec<SlowCall>,
+        /// Calls that took longer and that there was no room to tell.
+        pub slow_lost: u64,
+    }
+
+    /// Calls that have the same of all that they are told apart by. Percentiles are the ends of their buckets, of which there are 16 for each power of two, or of their steps, but never more than the longest.
+    pub struct LatencyCount {
+        /// Process id, in the initial PID namespace; null where processes are not told apart.
+        pub pid: Option<u32>,
+        /// Name of the thread at the return; where only processes are told apart that of the process, read from /proc, and null for one that was gone by then; null where neither is asked for.
+        pub comm: Option<Text<'static>>,
+        /// Id of the cgroup; null where cgroups are not told apart.
+        pub cgroup: Option<u64>,
+        /// Where it is in its hierarchy; null where it is not known, or not asked for.
+        pub cgroup_path: Option<Text<'static>>,
+        /// The container that it is of; null where it is of none, or not asked for.
+        pub container: Option<Container>,
+        /// Calls that returned.
+        pub count: u64,
+        /// From entry to return, of all of them together, in nanoseconds.
+        pub total_ns: u64,
+        /// Half of them took no longer, in nanoseconds.
+        pub p50_ns: u64,
+        /// 90 in 100 took no longer, in nanoseconds.
+        pub p90_ns: u64,
+        /// 99 in 100 took no longer, in nanoseconds.
+        pub p99_ns: u64,
+        /// The longest, in nanoseconds.
+        pub max_ns: u64,
+        /// The histogram, from the first bucket that has a call to the last.
+        pub buckets: Vec<BucketCount>,
+        /// Calls per second since the last reading.
+        pub rate: f64,
+    }
+
+    /// Calls that took so long: a power of two, or with `--linear` a step.
+    pub struct BucketCount {
+        /// Its first nanosecond.
+        pub from_ns: u64,
+        /// The first nanosecond that is not of it; null for the last step, which is all that is longer.
+        pub below_ns: Option<u64>,
+        /// Calls.
+        pub count: u64,
+    }
+
+    /// A call that took long.
+    pub struct SlowCall {
+        /// When it returned: nanoseconds since the epoch.
+        pub time: u64,
+        /// Process id, in the initial PID namespace.
+        pub pid: u32,
+        /// Thread id, in the initial PID namespace.
+        pub tid: u32,
+        /// Name of the thread.
+        pub comm: Text<'static>,
+        /// From entry to return, in nanoseconds.
+        pub latency_ns: u64,
+    }
+
     /// System calls since the start, the most frequent first.
     pub struct SyscallReading = "syscalls" {
         /// When it was read: nanoseconds since the epoch.
@@ -756,6 +830,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &ExitEvent::SCHEMA,
     &Feature::SCHEMA,
     &FlowReading::SCHEMA,
+    &LatencyReading::SCHEMA,
     &Link::SCHEMA,
     &Map::SCHEMA,
     &OpenEvent::SCHEMA,
@@ -791,6 +866,10 @@ pub const SCHEMAS: &[&Schema] = &[
     &ProcessCount::SCHEMA,
     &UnattributedCount::SCHEMA,
     &CallCount::SCHEMA,
+    &LatencyCounts::SCHEMA,
+    &LatencyCount::SCHEMA,
+    &BucketCount::SCHEMA,
+    &SlowCall::SCHEMA,
     &SyscallCount::SCHEMA,
     &ErrorCount::SCHEMA,
 ];
@@ -902,6 +981,8 @@ pub enum Reading {
     Cgroup(CgroupReading),
     /// Of `flows`.
     Flows(FlowReading),
+    /// Of `latency`.
+    Latency(LatencyReading),
     /// Of `xdp`.
     Packets(Box<PacketReading>),
     /// Of `count`.
@@ -919,6 +1000,7 @@ impl Reading {
             Self::Calls(reading) => reading.to_json_line(),
             Self::Cgroup(reading) => reading.to_json_line(),
             Self::Flows(reading) => reading.to_json_line(),
+            Self::Latency(reading) => reading.to_json_line(),
             Self::Packets(reading) => reading.to_json_line(),
             Self::Pids(reading) => reading.to_json_line(),
             Self::Traffic(reading) => reading.to_json_line(),
@@ -937,6 +1019,7 @@ impl Reading {
             Self::Calls(_)
             | Self::Cgroup(_)
             | Self::Flows(_)
+            | Self::Latency(_)
             | Self::Pids(_)
             | Self::Syscalls(_)
             | Self::Traffic(_) => More::default(),
@@ -949,6 +1032,7 @@ impl Reading {
             Self::Calls(reading) => reading.time,
             Self::Cgroup(reading) => reading.time,
             Self::Flows(reading) => reading.time,
+            Self::Latency(reading) => reading.time,
             Self::Packets(reading) => reading.time,
             Self::Pids(reading) => reading.time,
             Self::Traffic(reading) => reading.time,
@@ -966,6 +1050,7 @@ impl Reading {
                 passed.chain(denied.iter().map(|count| count.packets)).sum()
             }
             Self::Flows(reading) => reading.counts.iter().map(|count| count.packets).sum(),
+            Self::Latency(reading) => reading.counts.rows.iter().map(|row| row.count).sum(),
             Self::Packets(reading) => {
                 let PacketCounts { tcp, udp, icmp, arp, other } = &reading.counts;
                 [tcp, udp, icmp, arp, other].iter().map(|count| count.packets).sum()
@@ -992,6 +1077,7 @@ impl Value for Counts {
         PacketCounts::TYPE,
         CgroupCounts::TYPE,
         TrafficCounts::TYPE,
+        LatencyCounts::TYPE,
         <Vec<FlowCount>>::TYPE,
         <Vec<PidCount>>::TYPE,
         <Vec<CallCount>>::TYPE,
@@ -1003,6 +1089,7 @@ impl Value for Counts {
             Reading::Calls(reading) => reading.counts.write(name, map),
             Reading::Cgroup(reading) => reading.counts.write(name, map),
             Reading::Flows(reading) => reading.counts.write(name, map),
+            Reading::Latency(reading) => reading.counts.write(name, map),
             Reading::Packets(reading) => reading.counts.write(name, map),
             Reading::Pids(reading) => reading.counts.write(name, map),
             Reading::Traffic(reading) => reading.counts.write(name, map),

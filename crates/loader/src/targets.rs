@@ -202,6 +202,11 @@ impl Spec {
         }
     }
 
+    /// Whether it is a function, and not any instruction.
+    pub(crate) fn is_function(&self) -> bool {
+        matches!(self.what, What::Function(..) | What::Symbol(..))
+    }
+
     /// The hook that was asked for, of a function of the kernel.
     pub(crate) fn function_hook(&self) -> Option<FunctionHook> {
         match &self.what {

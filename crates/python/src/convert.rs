@@ -8,7 +8,7 @@ use std::{
 
 use ebpflab::{
     records::{
-        Attached, CallCount, Feature, Firewall, Holder, Ledger, Link, Map, PacketCount, PacketCounts, PinnedXdp, Program,
+        Attached, CallCount, Feature, Firewall, Holder, LatencyCount, LatencyCounts, Ledger, Link, Map, PacketCount, PacketCounts, PinnedXdp, Program,
         Reading, RuleCount, SourceCount, Sources, Summary, SyscallCount, TrafficCounts, Verdict,
     },
     schema::{Optional, Record as _, Schema, Text},
@@ -121,6 +121,13 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
                 .collect();
             Ok(rows.into_pyobject(py)?.into_any())
         }
+        Reading::Latency(reading) => {
+            let LatencyCounts { rows, slow, slow_lost } = &reading.counts;
+            let rows: Vec<_> = rows.iter().map(|row| latency(py, row)).collect::<PyResult<_>>()?;
+            let slow: Vec<_> =
+                slow.iter().map(|call| (call.time, call.pid, call.tid, text(&call.comm), call.latency_ns)).collect();
+            Ok((rows, slow, slow_lost).into_pyobject(py)?.into_any())
+        }
         Reading::Packets(reading) => Ok(packets(py, &reading.counts)?.into_any()),
         Reading::Pids(reading) => {
             let rows: Vec<_> =
@@ -156,6 +163,27 @@ fn call<'py>(py: Python<'py>, row: &CallCount) -> PyResult<Bound<'py, PyDict>> {
         "cgroup_path" => row.cgroup_path.as_ref().map(text),
         "container" => row.container.as_ref().map(|container| container.to_python(py)).transpose()?,
         "count" => row.count,
+        "rate" => row.rate,
+    )
+}
+
+/// The fields of `LatencyCount`, buckets as tuples of their own.
+fn latency<'py>(py: Python<'py>, row: &LatencyCount) -> PyResult<Bound<'py, PyDict>> {
+    let buckets: Vec<_> = row.buckets.iter().map(|bucket| (bucket.from_ns, bucket.below_ns, bucket.count)).collect();
+    dict!(
+        py,
+        "pid" => row.pid,
+        "comm" => row.comm.as_ref().map(text),
+        "cgroup" => row.cgroup,
+        "cgroup_path" => row.cgroup_path.as_ref().map(text),
+        "container" => row.container.as_ref().map(|container| container.to_python(py)).transpose()?,
+        "count" => row.count,
+        "total_ns" => row.total_ns,
+        "p50_ns" => row.p50_ns,
+        "p90_ns" => row.p90_ns,
+        "p99_ns" => row.p99_ns,
+        "max_ns" => row.max_ns,
+        "buckets" => buckets,
         "rate" => row.rate,
     )
 }

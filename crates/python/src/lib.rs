@@ -28,7 +28,7 @@ use ebpflab::{
     schema::Record,
     session,
     targets::Spec,
-    tools::{By, EventOptions, Only, calls, cgroup, count, dashboard, exec, flows, open, syscalls, traffic, xdp},
+    tools::{By, EventOptions, Only, calls, cgroup, count, dashboard, exec, flows, latency, open, syscalls, traffic, xdp},
 };
 use pyo3::{
     exceptions::PyValueError,
@@ -452,6 +452,21 @@ fn attach_flows(py: Python<'_>, iface: OsString, hook: Option<&str>, max_entries
 }
 
 #[pyfunction]
+fn attach_latency(
+    py: Python<'_>,
+    target: &str,
+    only: Filter,
+    by: Vec<String>,
+    step_ns: Option<u64>,
+    slower_ns: Option<u64>,
+    max_entries: Option<u32>,
+) -> PyResult<Session> {
+    let target: Spec = target.parse().map_err(to_python)?;
+    let options = latency::Options { only: only.into(), by: parse_by(&by)?, step_ns, slower_ns, max_entries };
+    py.detach(|| latency::attach(&target, &options)).map(Session).map_err(to_python)
+}
+
+#[pyfunction]
 fn attach_open(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<u64>) -> PyResult<Session> {
     let options = EventOptions { only: only.into(), hook: parse_hook(hook)?, buffer };
     py.detach(|| open::attach(&options)).map(Session).map_err(to_python)
@@ -601,7 +616,7 @@ mod _ebpflab {
     #[pymodule_export]
     use super::{
         Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
-        attach_exec, attach_flows, attach_open, attach_syscalls, attach_traffic, attach_xdp, check_cidr, check_rules,
+        attach_exec, attach_flows, attach_latency, attach_open, attach_syscalls, attach_traffic, attach_xdp, check_cidr, check_rules,
         check_targets, features, features_json, links, links_json, maps, maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas, unpin_xdp,
         verdict, verdict_json, verify,
     };

@@ -19,6 +19,7 @@ COMMANDS = {
     "doctor": ("doctor", "command"),
     "exec": ("exec", "command"),
     "flows": ("flows", "command"),
+    "latency": ("latency", "command"),
     "links": ("inspect", "links"),
     "maps": ("inspect", "maps"),
     "open": ("open", "command"),

@@ -10,14 +10,19 @@ from ebpflab.cli import options
 from ebpflab.cli.run import Options, counting, run
 
 
-def _targets(targets: list[str]) -> list[str]:
+def check_target(target: str) -> str:
+    """Refuse what is no target."""
     from ebpflab import _ebpflab  # noqa: PLC0415  so that --help stays quick
 
     try:
-        _ebpflab.check_targets(targets)
+        _ebpflab.check_targets([target])
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
-    return targets
+    return target
+
+
+def _targets(targets: list[str]) -> list[str]:
+    return [check_target(target) for target in targets]
 
 
 Targets = Annotated[

@@ -247,9 +247,10 @@ def _write(session: Running, output: Output[Running], options: Options) -> Attac
 def _announce(session: Session, *, verbose: bool) -> None:
     attached = session.attached
     kinds = sorted({hook.kind for hook in attached.hooks})
-    targets = ", ".join(hook.target for hook in attached.hooks[:TARGETS])
-    if len(attached.hooks) > TARGETS:
-        targets += f" and {len(attached.hooks) - TARGETS} more"
+    hooked = list(dict.fromkeys(hook.target for hook in attached.hooks))
+    targets = ", ".join(hooked[:TARGETS])
+    if len(hooked) > TARGETS:
+        targets += f" and {len(hooked) - TARGETS} more"
     mode = f" in {attached.mode.got} mode" if attached.mode else ""
     complain(f"{attached.command} attached by {' and '.join(kinds)} to {targets}{mode}; Ctrl-C ends it")
     for reason in sorted({hook.reason for hook in attached.hooks}):

@@ -85,6 +85,8 @@ pub enum Target {
     CgroupSock(PathBuf),
     /// An instruction of a program or library.
     Uprobe(Uprobe),
+    /// The return of a function of a program or library.
+    Uretprobe(Uprobe),
 }
 
 /// An instruction of a file.
@@ -133,6 +135,7 @@ impl Target {
             Self::CgroupSkb(..) => "cgroup_skb",
             Self::CgroupSock(_) => "cgroup_sock",
             Self::Uprobe(_) => "uprobe",
+            Self::Uretprobe(_) => "uretprobe",
         }
     }
 }
@@ -150,7 +153,7 @@ impl fmt::Display for Target {
             Self::Tcx(tc) | Self::Clsact(tc) => tc.fmt(f),
             Self::CgroupSkb(cgroup, direction) => write!(f, "{} {}", cgroup.display(), direction.name()),
             Self::CgroupSock(cgroup) => cgroup.display().fmt(f),
-            Self::Uprobe(uprobe) => f.write_str(&uprobe.name),
+            Self::Uprobe(uprobe) | Self::Uretprobe(uprobe) => f.write_str(&uprobe.name),
         }
     }
 }
@@ -317,7 +320,7 @@ impl Object {
     /// # Errors
     /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Attach`].
     pub fn attach(&mut self, name: &str, target: &Target) -> Result<()> {
-        if matches!(target, Target::Uprobe(_)) {
+        if matches!(target, Target::Uprobe(_) | Target::Uretprobe(_)) {
             return self.attach_event(name, target, None);
         }
         self.load(name, target)?;
@@ -734,7 +737,11 @@ impl Object {
         let program = self.ebpf.program(name)?;
         // The kernel counts misses of tracing programs only; those of returns only from 6.7 on, in a link that
         // aya 0.14 does not let us ask.
-        let is_return = matches!(program, Program::KProbe(program) if matches!(program.kind(), ProbeKind::Return));
+        let is_return = match program {
+            Program::KProbe(program) => matches!(program.kind(), ProbeKind::Return),
+            Program::UProbe(program) => matches!(program.kind(), ProbeKind::Return),
+            _ => false,
+        };
         let is_of_network = matches!(
             program,
             Program::Xdp(_) | Program::SchedClassifier(_) | Program::CgroupSkb(_) | Program::CgroupSock(_)
@@ -865,7 +872,7 @@ fn load(program: &mut Program, target: &Target, btf: Option<&Btf>) -> Result<(),
         (Program::SchedClassifier(program), Target::Tcx(_) | Target::Clsact(_), _) => program.load(),
         (Program::CgroupSkb(program), Target::CgroupSkb(..), _) => program.load(),
         (Program::CgroupSock(program), Target::CgroupSock(_), _) => program.load(),
-        (Program::UProbe(program), Target::Uprobe(_), _) => program.load(),
+        (Program::UProbe(program), Target::Uprobe(_) | Target::Uretprobe(_), _) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
     match loaded {
@@ -880,10 +887,17 @@ fn open_event(target: &Target) -> io::Result<OwnedFd> {
         let number = fs::read_to_string(format!("/sys/bus/event_source/devices/{pmu}/type"))?;
         number.trim().parse().map_err(io::Error::other)
     };
+    // From a line such as `config:0`, a bit.
+    let at_return = || {
+        let format = fs::read_to_string("/sys/bus/event_source/devices/uprobe/format/retprobe")?;
+        let bit: Option<u32> = format.trim().strip_prefix("config:").and_then(|bit| bit.parse().ok());
+        bit.and_then(|bit| 1_u64.checked_shl(bit)).ok_or(io::Error::from(io::ErrorKind::InvalidData))
+    };
     match target {
-        Target::Kprobe(function) => sys::open_probe(kind("kprobe")?, &CString::new(function.as_bytes())?, 0, None),
-        Target::Uprobe(Uprobe { path, offset, pid, .. }) => {
-            sys::open_probe(kind("uprobe")?, &CString::new(path.as_os_str().as_bytes())?, *offset, *pid)
+        Target::Kprobe(function) => sys::open_probe(kind("kprobe")?, 0, &CString::new(function.as_bytes())?, 0, None),
+        Target::Uprobe(Uprobe { path, offset, pid, .. }) | Target::Uretprobe(Uprobe { path, offset, pid, .. }) => {
+            let config = if matches!(target, Target::Uretprobe(_)) { at_return()? } else { 0 };
+            sys::open_probe(kind("uprobe")?, config, &CString::new(path.as_os_str().as_bytes())?, *offset, *pid)
         }
         Target::Tracepoint(category, name) => {
             let id = tracefs::event_id(category, name).ok_or(io::ErrorKind::NotFound)?;
@@ -1121,8 +1135,10 @@ fn explanation(log: &str) -> String {
 
 fn attach_error(target: &Target, error: &(dyn error::Error + 'static)) -> Error {
     // These are perf events, for which the kernel has rules of their own.
-    if matches!(target, Target::Kprobe(_) | Target::Kretprobe(_) | Target::Tracepoint(..) | Target::Uprobe(_))
-        && is_refusal(error)
+    if matches!(
+        target,
+        Target::Kprobe(_) | Target::Kretprobe(_) | Target::Tracepoint(..) | Target::Uprobe(_) | Target::Uretprobe(_)
+    ) && is_refusal(error)
     {
         return privilege::perf_refused(&format!("attaching to {target}"));
     }
@@ -1147,7 +1163,9 @@ fn attach_error(target: &Target, error: &(dyn error::Error + 'static)) -> Error 
             (format!("cgroup {}", cgroup.display()), "; a program there, or above, allows no others beside it")
         }
         Target::CgroupSkb(cgroup, _) | Target::CgroupSock(cgroup) => (format!("cgroup {}", cgroup.display()), ""),
-        Target::Uprobe(Uprobe { path, name, .. }) => (format!("{name} in {}", path.display()), ""),
+        Target::Uprobe(Uprobe { path, name, .. }) | Target::Uretprobe(Uprobe { path, name, .. }) => {
+            (format!("{name} in {}", path.display()), "")
+        }
     };
     Error::Attach { target: what, reason: format!("{}{hint}", with_causes(error)) }
 }

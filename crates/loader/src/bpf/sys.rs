@@ -249,12 +249,12 @@ pub(crate) fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
 }
 
 /// Opens the event of a new kprobe (a function, at its start) or uprobe (a file, at a place in it), by the kind that the
-/// kernel has for those. A uprobe may be one of a process alone, which spares all others the trap.
+/// kernel has for those, and with its bits for them. A uprobe may be one of a process alone, which spares all others the trap.
 ///
 /// # Errors
 /// What the kernel said.
-pub(crate) fn open_probe(kind: u32, name: &CStr, offset: u64, pid: Option<u32>) -> io::Result<OwnedFd> {
-    let attr = PerfEventAttr { kind, config1: name.as_ptr() as u64, config2: offset, ..Default::default() };
+pub(crate) fn open_probe(kind: u32, config: u64, name: &CStr, offset: u64, pid: Option<u32>) -> io::Result<OwnedFd> {
+    let attr = PerfEventAttr { kind, config, config1: name.as_ptr() as u64, config2: offset, ..Default::default() };
     match pid {
         Some(pid) => perf_event_open(attr, pid as libc::pid_t, ANY_CPU),
         None => perf_event_open(attr, ANY_PROCESS, 0),

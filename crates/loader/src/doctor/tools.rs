@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// The tools that there are verdicts on.
-pub const TOOLS: [&str; 10] =
-    ["calls", "cgroup", "count", "dashboard", "exec", "flows", "open", "syscalls", "traffic", "xdp"];
+pub const TOOLS: [&str; 11] =
+    ["calls", "cgroup", "count", "dashboard", "exec", "flows", "latency", "open", "syscalls", "traffic", "xdp"];
 
 /// What a tool will do here, and why. Its maps are made and taken away; in the place of its programs others that do
 /// nothing are attached for a moment.

@@ -7,6 +7,7 @@ pub mod count;
 pub mod dashboard;
 pub mod exec;
 pub mod flows;
+pub mod latency;
 mod only;
 pub mod open;
 mod ring;
@@ -70,6 +71,7 @@ pub(crate) fn needs() -> [Needs; 10] {
         dashboard::needs(),
         exec::needs(),
         flows::needs(),
+        latency::needs(),
         open::needs(),
         syscalls::needs(),
         traffic::needs(),

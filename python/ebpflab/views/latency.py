@@ -1,0 +1,88 @@
+"""How long calls take: percentiles, and histograms."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ebpflab.records import LatencyCount, LatencyCounts
+from ebpflab.views import who
+from ebpflab.views.table import Column, printable, table, time_of_day
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ebpflab.records import Reading, SlowCall, Summary
+
+#: Rows of a table; the others are summed up below it.
+ROWS = 20
+#: The longest bar.
+BAR = 40
+
+_UNITS = ((1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us"), (1, "ns"))
+
+
+def duration(ns: int) -> str:
+    """Return nanoseconds with three digits, in the unit that fits."""
+    for unit, name in _UNITS:
+        if ns >= unit:
+            number = ns / unit
+            return f"{number:.{max(0, 3 - len(str(int(number))))}f} {name}" if unit > 1 else f"{ns} ns"
+    return "0 ns"
+
+
+_COLUMNS = (
+    Column[LatencyCount]("CALLS", 10, lambda row: str(row.count)),
+    Column[LatencyCount]("CALLS/S", 9, lambda row: f"{row.rate:.0f}"),
+    Column[LatencyCount]("P50", 8, lambda row: duration(row.p50_ns)),
+    Column[LatencyCount]("P90", 8, lambda row: duration(row.p90_ns)),
+    Column[LatencyCount]("P99", 8, lambda row: duration(row.p99_ns)),
+    Column[LatencyCount]("MAX", 8, lambda row: duration(row.max_ns)),
+)
+
+
+def frames(readings: Iterable[Reading[LatencyCounts]]) -> Iterator[str]:
+    """Yield a table and the histogram for each reading."""
+    for reading in readings:
+        yield _text(reading.counts)
+
+
+def totals(summary: Summary[LatencyCounts]) -> str:
+    """Return those of a whole run, with rates over all of it."""
+    rows = tuple(replace(row, rate=row.count / summary.duration_s) for row in summary.counts.rows)
+    return _text(replace(summary.counts, rows=rows))
+
+
+def slow(readings: Iterable[Reading[LatencyCounts]]) -> Iterator[str]:
+    """Yield a line for each call that took long, as they come."""
+    for reading in readings:
+        yield from (_slow(call) for call in reading.counts.slow)
+
+
+def _text(counts: LatencyCounts) -> str:
+    from ebpflab.tools.latency import Histogram  # noqa: PLC0415  it asks this module for its text
+
+    text = "".join(f"{_slow(call)}\n" for call in counts.slow)
+    text += table((*_COLUMNS, *who.columns(counts.rows)), counts.rows[:ROWS])
+    others = counts.rows[ROWS:]
+    if others:
+        text += f"\n{len(others)} more with {sum(row.count for row in others)} calls"
+    if counts.rows:
+        text += f"\n{Histogram.of(counts.rows)}"
+    if counts.slow_lost:
+        text += f"\n{counts.slow_lost} more calls that took long, since the start"
+    return text
+
+
+def _slow(call: SlowCall) -> str:
+    return f"{time_of_day(call.time)}  {duration(call.latency_ns):>8}  {call.pid:>7}  {printable(call.comm)}"
+
+
+def bars(edges: Sequence[int], counts: Sequence[int]) -> str:
+    """Return a line with a bar for each bucket."""
+    longest = max(counts, default=0)
+    lines = []
+    for start, end, count in zip(edges, edges[1:], counts, strict=False):
+        bar = "#" * -(-count * BAR // longest) if count else ""
+        lines.append(f"{duration(start):>8} to {duration(end):>8}  {count:>10}  {bar}".rstrip())
+    return "\n".join(lines)
