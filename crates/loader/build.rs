@@ -17,7 +17,7 @@ use object::build::elf::{Builder, SectionData};
 use sha2::{Digest as _, Sha256};
 
 /// One object for each tool: the stems of the files in crates/ebpf/src and of `bpf/ARCH/*.o`.
-const OBJECTS: &[&str] = &["cgroup", "count", "dashboard", "exec", "flows", "open", "probe", "xdp"];
+const OBJECTS: &[&str] = &["cgroup", "count", "dashboard", "exec", "flows", "open", "probe", "xdp", "zoo"];
 /// `bpf_target_arch`: programs read registers and call numbers, so each machine has its own objects.
 const ARCHES: &[&str] = &["aarch64", "x86_64"];
 const MANIFEST: &str = "bpf/manifest.toml";

@@ -20,11 +20,14 @@ from ebpflab.inspect import links, maps, programs
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
+    Broken,
     CgroupCounts,
     Container,
     DeniedCount,
     ExecEvent,
     ExitEvent,
+    ExplainedStep,
+    Explanation,
     Feature,
     Firewall,
     FlowCount,
@@ -44,10 +47,13 @@ from ebpflab.records import (
     Reading,
     Recorded,
     Recording,
+    RegisterHistory,
     RuleCount,
     SourceCount,
+    SourceLine,
     Sources,
     Summary,
+    Trial,
     Verdict,
 )
 from ebpflab.session import CountSession, EventSession, Session
@@ -58,6 +64,7 @@ from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.xdp import PacketCounter, xdp
+from ebpflab.verifier import explain
 
 __all__ = [
     "Activity",
@@ -65,6 +72,7 @@ __all__ = [
     "Answer",
     "AttachError",
     "Attached",
+    "Broken",
     "CgroupCounter",
     "CgroupCounts",
     "ClosedError",
@@ -76,6 +84,8 @@ __all__ = [
     "ExecEvent",
     "Execs",
     "ExitEvent",
+    "ExplainedStep",
+    "Explanation",
     "Feature",
     "Firewall",
     "FlowCount",
@@ -103,18 +113,22 @@ __all__ = [
     "RecordBatch",
     "Recorded",
     "Recording",
+    "RegisterHistory",
     "Replay",
     "RuleCount",
     "Session",
     "SourceCount",
+    "SourceLine",
     "Sources",
     "Summary",
+    "Trial",
     "Verdict",
     "VerifierError",
     "activity",
     "cgroup",
     "counts",
     "execs",
+    "explain",
     "features",
     "flows",
     "links",

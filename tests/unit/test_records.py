@@ -10,11 +10,14 @@ import pytest
 from ebpflab import _ebpflab, records
 from ebpflab.records import (
     Attached,
+    Broken,
     CgroupCounts,
     Container,
     DeniedCount,
     ExecEvent,
     ExitEvent,
+    ExplainedStep,
+    Explanation,
     Feature,
     Firewall,
     FlowCount,
@@ -34,10 +37,13 @@ from ebpflab.records import (
     Reading,
     Recorded,
     Recording,
+    RegisterHistory,
     RuleCount,
     SourceCount,
+    SourceLine,
     Sources,
     Summary,
+    Trial,
     Verdict,
 )
 
@@ -90,7 +96,32 @@ DENIED = DeniedCount("10.0.0.0/8", 3, 180)
 CONTAINER = Container("0123456789abcdef" * 4, "docker", "web-1")
 RULE = RuleCount("192.0.2.0/24", "block", active=True, packets=1, bytes=98)
 SOURCE = SourceCount("192.0.2.1", 1, 98)
+LINE = SourceLine("zoo.rs", 108, "if *word == 0 {")
+STEP = ExplainedStep(7, "r1 = *(u64 *)(r0 +0)", LINE, None, None)
+REGISTER = RegisterHistory("R0", "map_value_or_null(id=1)", (STEP,))
+EXPLANATION = Explanation(
+    "missing-null-check",
+    "it may be null",
+    "program",
+    None,
+    "R0 is bad",
+    "m",
+    "f",
+    None,
+    None,
+    STEP,
+    (),
+    0,
+    (REGISTER,),
+    None,
+)
 EXAMPLES = [
+    LINE,
+    STEP,
+    REGISTER,
+    EXPLANATION,
+    Broken("null", "Reads.", "missing-null-check", "it may be null", ("5.10",), None, "zoo.rs", 108, "fn", "fn"),
+    Trial("null", refused_here=True, explanation=EXPLANATION, log="R0 is bad", verified_instructions=7),
     OPEN,
     CONTAINER,
     replace(OPEN, cgroup_path=None, container=CONTAINER),

@@ -29,3 +29,4 @@ pub mod schema;
 pub mod session;
 pub mod tools;
 pub mod tracefs;
+pub mod verifier;

@@ -11,7 +11,7 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 8] = [CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, XDP];
+pub const ALL: [&[u8]; 9] = [CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, OPEN, PROBE, XDP, ZOO];
 
 object!(CGROUP, "cgroup.o", "crates/ebpf/src/cgroup.rs");
 object!(COUNT, "count.o", "crates/ebpf/src/count.rs");
@@ -21,6 +21,7 @@ object!(FLOWS, "flows.o", "crates/ebpf/src/flows.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");
+object!(ZOO, "zoo.o", "crates/ebpf/src/zoo.rs");
 
 /// The names of all programs in them.
 pub fn program_names() -> Vec<String> {

@@ -5,6 +5,10 @@ use ebpflab_common::{event::Kind, ledger, packet::Traffic};
 use crate::{
     names::{ErrorName, FlagNames, Words},
     schema::{Optional, Record, Schema, Text, Texts, Type, Value, record},
+    verifier::{
+        ExplainedStep, Explanation, RegisterHistory, SourceLine,
+        zoo::{Broken, Trial},
+    },
 };
 
 record! {
@@ -604,9 +608,11 @@ record! {
 /// The descriptions of all records: those that are lines, then their parts.
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
+    &Broken::SCHEMA,
     &CgroupReading::SCHEMA,
     &ExecEvent::SCHEMA,
     &ExitEvent::SCHEMA,
+    &Explanation::SCHEMA,
     &Feature::SCHEMA,
     &FlowReading::SCHEMA,
     &Link::SCHEMA,
@@ -618,10 +624,12 @@ pub const SCHEMAS: &[&Schema] = &[
     &Recorded::SCHEMA,
     &Recording::SCHEMA,
     &Summary::SCHEMA,
+    &Trial::SCHEMA,
     &Verdict::SCHEMA,
     &CgroupCounts::SCHEMA,
     &Container::SCHEMA,
     &DeniedCount::SCHEMA,
+    &ExplainedStep::SCHEMA,
     &FlowCount::SCHEMA,
     &GroupCount::SCHEMA,
     &Holder::SCHEMA,
@@ -633,9 +641,11 @@ pub const SCHEMAS: &[&Schema] = &[
     &PacketCounts::SCHEMA,
     &PacketCount::SCHEMA,
     &Firewall::SCHEMA,
+    &RegisterHistory::SCHEMA,
     &RuleCount::SCHEMA,
     &Sources::SCHEMA,
     &SourceCount::SCHEMA,
+    &SourceLine::SCHEMA,
     &PidCount::SCHEMA,
 ];
 

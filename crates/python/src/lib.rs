@@ -28,6 +28,7 @@ use ebpflab::{
     schema::Record,
     session,
     tools::{EventOptions, Only, cgroup, count, dashboard, exec, flows, open, xdp},
+    verifier::{self, zoo},
 };
 use pyo3::{
     exceptions::PyValueError,
@@ -518,6 +519,39 @@ fn verify(py: Python<'_>, elf: &[u8]) -> PyResult<Vec<(String, Option<u32>)>> {
     py.detach(|| bpf::verify(elf)).map_err(to_python)
 }
 
+/// A log explained, as a line of JSON; with the lines of the object that was loaded, if it is given.
+#[pyfunction]
+fn explain<'py>(
+    py: Python<'py>,
+    log: &str,
+    elf: Option<&[u8]>,
+    program: Option<String>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let explained = py.detach(|| match elf {
+        Some(elf) => verifier::explain_with(log, elf, program),
+        None => Ok(verifier::explain(log)),
+    });
+    Ok(PyBytes::new(py, &explained.map_err(to_python)?.to_json_line()))
+}
+
+/// The programs of the zoo, as lines of JSON.
+#[pyfunction]
+fn zoo_json(py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
+    json(py, Ok(zoo::specimens()))
+}
+
+/// What this kernel makes of one of them or of all, as lines of JSON.
+#[pyfunction]
+fn zoo_trials_json<'py>(py: Python<'py>, name: Option<&str>) -> PyResult<Bound<'py, PyBytes>> {
+    json(py, py.detach(|| zoo::load(name)))
+}
+
+/// The kinds of refusals, for the documentation: id, title, cause, messages, meaning, fix, example.
+#[pyfunction]
+fn verifier_kinds(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    list(py, Ok(verifier::KINDS.iter().collect()), |py, kind: &&verifier::Kind| convert::kind(py, kind))
+}
+
 /// The descriptions of all records: what the documentation is made from and the Python classes are checked against.
 #[pyfunction]
 fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -530,8 +564,9 @@ mod _ebpflab {
     #[pymodule_export]
     use super::{
         Events, PacketProgram, Session, Stats, attach_cgroup, attach_count, attach_dashboard, attach_exec,
-        attach_flows, attach_open, attach_xdp, check_cidr, check_rules, features, features_json, links, links_json,
-        maps, maps_json, programs, programs_json, schemas, verdict, verdict_json, verify,
+        attach_flows, attach_open, attach_xdp, check_cidr, check_rules, explain, features, features_json, links,
+        links_json, maps, maps_json, programs, programs_json, schemas, verdict, verdict_json, verifier_kinds, verify,
+        zoo_json, zoo_trials_json,
     };
     #[pymodule_export]
     use super::{

@@ -7,7 +7,22 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import cgroup, count, dashboard, doctor, exec, flows, inspect, open, query, recover, replay, xdp
+from ebpflab.cli import (
+    cgroup,
+    count,
+    dashboard,
+    doctor,
+    exec,
+    explain,
+    flows,
+    inspect,
+    open,
+    query,
+    recover,
+    replay,
+    verifier,
+    xdp,
+)
 from ebpflab.cli.output import complain
 
 app = typer.Typer(
@@ -23,6 +38,7 @@ app.command("count")(count.command)
 app.command("dashboard")(dashboard.command)
 app.command("doctor")(doctor.command)
 app.command("exec")(exec.command)
+app.command("explain")(explain.command)
 app.command("flows")(flows.command)
 app.command("links")(inspect.links)
 app.command("maps")(inspect.maps)
@@ -31,6 +47,7 @@ app.command("programs")(inspect.programs)
 app.command("query")(query.command)
 app.command("recover")(recover.command)
 app.command("replay")(replay.command)
+app.command("verifier")(verifier.command)
 app.command("xdp")(xdp.command)
 
 
