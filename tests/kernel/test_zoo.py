@@ -57,13 +57,14 @@ def test_the_six_common_kinds_come_first_and_no_kernel_takes_them() -> None:
     assert all(len(ZOO[name].refused_by) == 5 for name in COMMON)
 
 
-def told(trial: Trial) -> tuple[str, str | None, str | None, int | None] | None:
+def told(trial: Trial) -> tuple[str, str | None, str, int] | None:
     """Return kind, program, file and line of a refusal; None if there was none."""
     explained = trial.explanation
     if explained is None:
         return None
-    source = explained.at.source if explained.at else None
-    return explained.kind, explained.program, source and source.file, source and source.line
+    assert explained.at, trial.log
+    assert explained.at.source, trial.log
+    return explained.kind, explained.program, explained.at.source.file, explained.at.source.line
 
 
 @pytest.mark.smoke
