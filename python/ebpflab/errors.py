@@ -1,5 +1,7 @@
 """What can go wrong. Each message names the operation and the object, and says what to do next."""
 
+from ebpflab.records import Explanation
+
 
 class EbpflabError(Exception):
     """The root of the tree; raised itself for a BPF object that cannot be loaded."""
@@ -50,15 +52,17 @@ class VerifierError(EbpflabError):
         program: Its name.
         log: All that the verifier wrote.
         explanation: The verifier's reason in one line.
+        explained: What kind of refusal it is, where in the source, on which way, and what mends it.
 
     """
 
-    def __init__(self, message: str, program: str, log: str, explanation: str) -> None:
-        """Take the parts beside the message."""
-        super().__init__(message, program, log, explanation)
+    def __init__(self, message: str, program: str, log: str, explained: str | bytes) -> None:
+        """Take the parts beside the message, the last as the loader's JSON."""
+        super().__init__(message, program, log, explained)
         self.program = program
         self.log = log
-        self.explanation = explanation
+        self.explained = Explanation.from_json(explained)
+        self.explanation = self.explained.reason
 
 
 class AttachError(EbpflabError):

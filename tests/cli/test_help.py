@@ -20,7 +20,8 @@ ROOT = typer.main.get_group(app())
 
 
 def test_the_commands_are_those_of_this_test() -> None:
-    assert set(ROOT.commands) == {*TOOLS, "doctor", "links", "maps", "programs", "query", "recover", "replay"}
+    others = {"doctor", "explain", "links", "maps", "programs", "query", "recover", "replay", "verifier"}
+    assert set(ROOT.commands) == {*TOOLS, *others}
 
 
 @pytest.mark.parametrize("name", sorted(ROOT.commands))

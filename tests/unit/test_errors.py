@@ -14,6 +14,7 @@ from ebpflab.errors import (
     PrivilegeError,
     VerifierError,
 )
+from ebpflab.verifier import explain
 
 EXAMPLES: list[tuple[EbpflabError, dict[str, object]]] = [
     (EbpflabError("no such map"), {}),
@@ -26,8 +27,13 @@ EXAMPLES: list[tuple[EbpflabError, dict[str, object]]] = [
         {"missing_caps": ["CAP_BPF"], "fix": "use sudo"},
     ),
     (
-        VerifierError("refused", "xdp_count", "0: r0 = 1", "R1 is bad"),
-        {"program": "xdp_count", "log": "0: r0 = 1", "explanation": "R1 is bad"},
+        VerifierError("refused", "xdp_count", "R1 !read_ok", _ebpflab.explain("R1 !read_ok", None, None)),
+        {
+            "program": "xdp_count",
+            "log": "R1 !read_ok",
+            "explanation": "R1 !read_ok",
+            "explained": explain("R1 !read_ok"),
+        },
     ),
     (AttachError("cannot attach", "lo", "it is busy"), {"target": "lo", "reason": "it is busy"}),
     (ClosedError("the session is closed"), {}),

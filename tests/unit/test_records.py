@@ -12,12 +12,15 @@ from ebpflab.records import (
     Attached,
     BucketCount,
     CallCount,
+    Broken,
     CgroupCounts,
     Container,
     DeniedCount,
     ErrorCount,
     ExecEvent,
     ExitEvent,
+    ExplainedStep,
+    Explanation,
     Feature,
     Firewall,
     FlowCount,
@@ -41,14 +44,17 @@ from ebpflab.records import (
     Reading,
     Recorded,
     Recording,
+    RegisterHistory,
     RuleCount,
     SlowCall,
     SourceCount,
+    SourceLine,
     Sources,
     Summary,
     SyscallCount,
     TrafficCounts,
     UnattributedCount,
+    Trial,
     Verdict,
 )
 
@@ -117,7 +123,32 @@ SLOW = SlowCall(1, 7, 8, "caf\udce9", 30)
 SOURCE = SourceCount("192.0.2.1", 1, 98)
 PROCESS = ProcessCount(7, "curl", "egress", "tcp", 23, 2300, 0.5)
 UNATTRIBUTED = UnattributedCount("ingress", "no_socket", 1, 60)
+LINE = SourceLine("zoo.rs", 108, "if *word == 0 {")
+STEP = ExplainedStep(7, "r1 = *(u64 *)(r0 +0)", LINE, None, None)
+REGISTER = RegisterHistory("R0", "map_value_or_null(id=1)", (STEP,))
+EXPLANATION = Explanation(
+    "missing-null-check",
+    "it may be null",
+    "program",
+    None,
+    "R0 is bad",
+    "m",
+    "f",
+    None,
+    None,
+    STEP,
+    (),
+    0,
+    (REGISTER,),
+    None,
+)
 EXAMPLES = [
+    LINE,
+    STEP,
+    REGISTER,
+    EXPLANATION,
+    Broken("null", "Reads.", "missing-null-check", "it may be null", ("5.10",), None, "zoo.rs", 108, "fn", "fn"),
+    Trial("null", refused_here=True, explanation=EXPLANATION, log="R0 is bad", verified_instructions=7),
     OPEN,
     CONTAINER,
     replace(OPEN, cgroup_path=None, container=CONTAINER),

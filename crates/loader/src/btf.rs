@@ -74,6 +74,14 @@ fn names_of(kernel: &[u8], kind: u32) -> Option<Vec<String>> {
     Some(named.map(|name| String::from_utf8_lossy(name).into_owned()).collect())
 }
 
+/// A string of type information, by its offset.
+pub(crate) fn string(bytes: &[u8], offset: u32) -> Option<String> {
+    let start = word(bytes, 4)?.checked_add(word(bytes, 16)?)?.checked_add(offset)? as usize;
+    let text = bytes.get(start..)?;
+    let text = &text[..text.iter().position(|byte| *byte == 0)?];
+    Some(String::from_utf8_lossy(text).into_owned())
+}
+
 /// What an object asks about the kernel's types (`enum bpf_core_relo_kind`), from its section `.BTF.ext`.
 pub(crate) fn questions(btf_ext: &[u8]) -> Option<Vec<u32>> {
     const CORE_RELO_OFF: usize = 24;

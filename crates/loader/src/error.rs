@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::verifier::Explanation;
+
 /// Result of this crate's operations.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -29,12 +31,12 @@ pub enum Error {
         fix: String,
     },
     /// The verifier refused a program.
-    #[error("the kernel's verifier refused the program {program}: {explanation}")]
+    #[error("the kernel's verifier refused the program {program}: {}", .explained.reason)]
     Verifier {
         /// Name of the program.
         program: String,
-        /// The verifier's reason in one line.
-        explanation: String,
+        /// Why, the verifier's reason in one line included.
+        explained: Box<Explanation>,
         /// All that the verifier wrote.
         log: String,
     },

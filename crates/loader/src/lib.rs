@@ -32,3 +32,4 @@ mod sockets;
 pub mod targets;
 pub mod tools;
 pub mod tracefs;
+pub mod verifier;

@@ -11,7 +11,7 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 12] = [CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, LATENCY, OPEN, PROBE, SYSCALLS, TRAFFIC, XDP];
+pub const ALL: [&[u8]; 13] = [CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, LATENCY, OPEN, PROBE, SYSCALLS, TRAFFIC, XDP, ZOO];
 
 object!(CALLS, "calls.o", "crates/ebpf/src/calls.rs");
 object!(CGROUP, "cgroup.o", "crates/ebpf/src/cgroup.rs");
@@ -25,6 +25,7 @@ object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
 object!(TRAFFIC, "traffic.o", "crates/ebpf/src/traffic.rs");
 object!(SYSCALLS, "syscalls.o", "crates/ebpf/src/syscalls.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");
+object!(ZOO, "zoo.o", "crates/ebpf/src/zoo.rs");
 
 /// The names of all programs in them.
 pub fn program_names() -> Vec<String> {

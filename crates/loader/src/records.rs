@@ -5,6 +5,10 @@ use ebpflab_common::{event::Kind, ledger, packet::Traffic, traffic::Reason};
 use crate::{
     names::{ErrorName, FlagNames, Words},
     schema::{Optional, Record, Schema, Text, Texts, Type, Value, record},
+    verifier::{
+        ExplainedStep, Explanation, RegisterHistory, SourceLine,
+        zoo::{Broken, Trial},
+    },
 };
 
 record! {
@@ -825,9 +829,11 @@ record! {
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
     &CallReading::SCHEMA,
+    &Broken::SCHEMA,
     &CgroupReading::SCHEMA,
     &ExecEvent::SCHEMA,
     &ExitEvent::SCHEMA,
+    &Explanation::SCHEMA,
     &Feature::SCHEMA,
     &FlowReading::SCHEMA,
     &LatencyReading::SCHEMA,
@@ -843,10 +849,12 @@ pub const SCHEMAS: &[&Schema] = &[
     &Summary::SCHEMA,
     &TrafficReading::SCHEMA,
     &SyscallReading::SCHEMA,
+    &Trial::SCHEMA,
     &Verdict::SCHEMA,
     &CgroupCounts::SCHEMA,
     &Container::SCHEMA,
     &DeniedCount::SCHEMA,
+    &ExplainedStep::SCHEMA,
     &FlowCount::SCHEMA,
     &GroupCount::SCHEMA,
     &Holder::SCHEMA,
@@ -858,9 +866,11 @@ pub const SCHEMAS: &[&Schema] = &[
     &PacketCounts::SCHEMA,
     &PacketCount::SCHEMA,
     &Firewall::SCHEMA,
+    &RegisterHistory::SCHEMA,
     &RuleCount::SCHEMA,
     &Sources::SCHEMA,
     &SourceCount::SCHEMA,
+    &SourceLine::SCHEMA,
     &PidCount::SCHEMA,
     &TrafficCounts::SCHEMA,
     &ProcessCount::SCHEMA,

@@ -290,8 +290,8 @@ fn the_records_are_there() {
     assert_eq!(fields(objects::DASHBOARD), 52);
     // The status and the number of the call that returns; an open file (4), and what of it is a socket (3).
     assert_eq!(fields(objects::TRAFFIC), 9);
-    // Packets are no kernel structs, and the probes do nothing.
-    assert_eq!([objects::CGROUP, objects::FLOWS, objects::XDP, objects::PROBE].map(fields), [0; 4]);
+    // Packets are no kernel structs, the probes do nothing, and the zoo asks no kernel about its own.
+    assert_eq!([objects::CGROUP, objects::FLOWS, objects::XDP, objects::PROBE, objects::ZOO].map(fields), [0; 5]);
 }
 
 #[test]

@@ -12,6 +12,7 @@ use ebpflab::{
         Reading, RuleCount, SourceCount, Sources, Summary, SyscallCount, TrafficCounts, Verdict,
     },
     schema::{Optional, Record as _, Schema, Text},
+    verifier::Kind,
 };
 use pyo3::{
     exceptions::PyValueError,
@@ -294,6 +295,19 @@ pub(crate) fn summary<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound
         "counts" => summary.counts.0.as_ref().map(|totals| counts(py, &totals.0)).transpose()?,
         "ledgers" => ledgers.transpose()?,
         "more" => more(py, &summary.firewall, &summary.sources, &summary.capture)?,
+    )
+}
+
+pub(crate) fn kind<'py>(py: Python<'py>, kind: &Kind) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "id" => kind.id,
+        "title" => kind.title,
+        "cause" => kind.cause.name(),
+        "messages" => kind.messages,
+        "meaning" => kind.meaning,
+        "fix" => kind.fix,
+        "example" => kind.example,
     )
 }
 

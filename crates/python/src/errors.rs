@@ -1,6 +1,6 @@
 //! The loader's errors as Python exceptions, whose classes are Python (`ebpflab.errors`).
 
-use ebpflab::error::Error;
+use ebpflab::{error::Error, schema::Record as _};
 use pyo3::{exceptions::PyValueError, import_exception, prelude::*};
 
 import_exception!(ebpflab.errors, AttachError);
@@ -16,7 +16,10 @@ pub(crate) fn to_python(error: Error) -> PyErr {
     match error {
         Error::NotSupported { feature, needs, reason } => NotSupportedError::new_err((message, feature, needs, reason)),
         Error::Privilege { missing, fix, .. } => PrivilegeError::new_err((message, missing, fix)),
-        Error::Verifier { program, explanation, log } => VerifierError::new_err((message, program, log, explanation)),
+        Error::Verifier { program, explained, log } => {
+            let explained = String::from_utf8_lossy(&explained.to_json_line()).into_owned();
+            VerifierError::new_err((message, program, log, explained))
+        }
         Error::Attach { target, reason } => AttachError::new_err((message, target, reason)),
         Error::Gone { target } => AttachError::new_err((message, target, "it went away")),
         Error::InvalidArgument(_) => PyValueError::new_err(message),

@@ -29,6 +29,7 @@ use ebpflab::{
     session,
     targets::Spec,
     tools::{By, EventOptions, Only, calls, cgroup, count, dashboard, exec, flows, latency, open, syscalls, traffic, xdp},
+    verifier::{self, zoo},
 };
 use pyo3::{
     exceptions::PyValueError,
@@ -604,6 +605,39 @@ fn verify(py: Python<'_>, elf: &[u8]) -> PyResult<Vec<(String, Option<u32>)>> {
     py.detach(|| bpf::verify(elf)).map_err(to_python)
 }
 
+/// A log explained, as a line of JSON; with the lines of the object that was loaded, if it is given.
+#[pyfunction]
+fn explain<'py>(
+    py: Python<'py>,
+    log: &str,
+    elf: Option<&[u8]>,
+    program: Option<String>,
+) -> PyResult<Bound<'py, PyBytes>> {
+    let explained = py.detach(|| match elf {
+        Some(elf) => verifier::explain_with(log, elf, program),
+        None => Ok(verifier::explain(log)),
+    });
+    Ok(PyBytes::new(py, &explained.map_err(to_python)?.to_json_line()))
+}
+
+/// The programs of the zoo, as lines of JSON.
+#[pyfunction]
+fn zoo_json(py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
+    json(py, Ok(zoo::specimens()))
+}
+
+/// What this kernel makes of one of them or of all, as lines of JSON.
+#[pyfunction]
+fn zoo_trials_json<'py>(py: Python<'py>, name: Option<&str>) -> PyResult<Bound<'py, PyBytes>> {
+    json(py, py.detach(|| zoo::load(name)))
+}
+
+/// The kinds of refusals, for the documentation: id, title, cause, messages, meaning, fix, example.
+#[pyfunction]
+fn verifier_kinds(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
+    list(py, Ok(verifier::KINDS.iter().collect()), |py, kind: &&verifier::Kind| convert::kind(py, kind))
+}
+
 /// The descriptions of all records: what the documentation is made from and the Python classes are checked against.
 #[pyfunction]
 fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -617,8 +651,8 @@ mod _ebpflab {
     use super::{
         Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
         attach_exec, attach_flows, attach_latency, attach_open, attach_syscalls, attach_traffic, attach_xdp, check_cidr, check_rules,
-        check_targets, features, features_json, links, links_json, maps, maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas, unpin_xdp,
-        verdict, verdict_json, verify,
+        check_targets, explain, features, features_json, links, links_json, maps, maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas, unpin_xdp,
+        verdict, verdict_json, verifier_kinds, verify, zoo_json, zoo_trials_json,
     };
     #[pymodule_export]
     use super::{

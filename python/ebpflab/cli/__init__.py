@@ -18,6 +18,7 @@ COMMANDS = {
     "dashboard": ("dashboard", "command"),
     "doctor": ("doctor", "command"),
     "exec": ("exec", "command"),
+    "explain": ("explain", "command"),
     "flows": ("flows", "command"),
     "latency": ("latency", "command"),
     "links": ("inspect", "links"),
@@ -29,6 +30,7 @@ COMMANDS = {
     "replay": ("replay", "command"),
     "syscalls": ("syscalls", "command"),
     "traffic": ("traffic", "command"),
+    "verifier": ("verifier", "command"),
     "xdp": ("xdp", "command"),
 }
 

@@ -51,6 +51,7 @@ use crate::{
     clsact::Clsact,
     error::{Error, Result, with_causes},
     interface, privilege, tracefs,
+    verifier::{self, Lines},
 };
 
 pub use aya::programs::XdpMode;
@@ -220,8 +221,10 @@ impl<'a> Opener<'a> {
             true => refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
         })?;
+        let elf = self.bytes.into();
         Ok(Object {
             ebpf,
+            elf,
             attached: BTreeSet::new(),
             pairs: Vec::new(),
             events: Vec::new(),
@@ -249,7 +252,7 @@ fn btf_for(elf: &[u8]) -> Result<Option<Btf>> {
     kernel_btf("finding fields of the kernel's structs", cut_down).map(Some)
 }
 
-fn section<'a>(elf: &'a [u8], name: &str) -> Option<&'a [u8]> {
+pub(crate) fn section<'a>(elf: &'a [u8], name: &str) -> Option<&'a [u8]> {
     object::File::parse(elf).ok()?.section_by_name(name)?.data().ok()
 }
 
@@ -301,6 +304,8 @@ pub struct TestRun {
 /// An object whose maps exist. Dropping it detaches and unloads everything.
 pub struct Object {
     ebpf: Ebpf,
+    /// The file, for the lines of a program that is refused.
+    elf: Box<[u8]>,
     /// The programs that are attached, but for the pairs.
     attached: BTreeSet<String>,
     pairs: Vec<[&'static str; 2]>,
@@ -384,7 +389,7 @@ impl Object {
         if matches!(target, Target::Fentry(_) | Target::Fexit(_)) && self.functions.is_none() {
             self.functions = Some(kernel_btf("fentry", btf::functions)?);
         }
-        load(program, target, self.functions.as_ref()).map_err(|error| load_error(name, error))
+        load(program, target, self.functions.as_ref()).map_err(|error| load_error(name, error, &self.elf))
     }
 
     /// Loads a program and puts it into a slot of a program array, for tail calls. Dropping the object takes it out
@@ -467,7 +472,7 @@ impl Object {
         };
         match loaded {
             Ok(()) | Err(ProgramError::AlreadyLoaded) => {}
-            Err(error) => return Err(load_error(name, error)),
+            Err(error) => return Err(load_error(name, error, &self.elf)),
         }
         if packet.len() < LINK_HEADER {
             let said = format!("a packet has {LINK_HEADER} bytes at the least, not {}", packet.len());
@@ -1030,20 +1035,40 @@ pub fn open_packet_program(elf: &[u8], kind: PacketProgram, name: Option<String>
 /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Object`]; [`Error::NotSupported`] for a program that is verified
 /// against what it is attached to.
 pub fn verify(elf: &[u8]) -> Result<Vec<(String, Option<u32>)>> {
-    privilege::require("verifying a BPF object", privilege::TRACING)?;
-    let mut object = Opener::new(elf).open()?;
-    let mut programs: Vec<_> = object.ebpf.programs_mut().collect();
-    if programs.is_empty() {
+    let mut programs = Verifiable::open(elf)?;
+    let mut names: Vec<_> = programs.object.ebpf.programs().map(|(name, _)| name.to_owned()).collect();
+    if names.is_empty() {
         return Err(Error::Object("it has no programs".to_owned()));
     }
-    programs.sort_by_key(|(name, _)| *name);
-    programs.into_iter().map(|(name, program)| Ok((name.to_owned(), verify_program(name, program)?))).collect()
+    names.sort();
+    names.into_iter().map(|name| Ok((name.clone(), programs.load(&name)?))).collect()
 }
 
-/// Loads a program of any kind that can be loaded without saying what it will be attached to.
-fn verify_program(name: &str, program: &mut Program) -> Result<Option<u32>> {
-    privilege::require(&format!("loading program {name}"), capabilities(program))?;
-    let loaded = match program {
+/// An object whose programs are only loaded, to see what the verifier says.
+pub(crate) struct Verifiable {
+    object: Object,
+}
+
+impl Verifiable {
+    /// Makes the object's maps.
+    pub(crate) fn open(elf: &[u8]) -> Result<Self> {
+        privilege::require("verifying a BPF object", privilege::TRACING)?;
+        Ok(Self { object: Opener::new(elf).open()? })
+    }
+
+    /// Loads a program of any kind that can be loaded without saying what it will be attached to; returns how many
+    /// instructions the verifier went through.
+    pub(crate) fn load(&mut self, name: &str) -> Result<Option<u32>> {
+        let program = self.object.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
+        privilege::require(&format!("loading program {name}"), capabilities(program))?;
+        load_alone(name, program)?.map_err(|error| load_error(name, error, &self.object.elf))?;
+        let info = program.info().map_err(|error| Error::Object(with_causes(&error)))?;
+        Ok(info.verified_instruction_count())
+    }
+}
+
+fn load_alone(name: &str, program: &mut Program) -> Result<Result<(), ProgramError>> {
+    Ok(match program {
         Program::CgroupDevice(program) => program.load(),
         Program::CgroupSkb(program) => program.load(),
         Program::CgroupSock(program) => program.load(),
@@ -1079,10 +1104,7 @@ fn verify_program(name: &str, program: &mut Program) -> Result<Option<u32>> {
                 reason: "programs of its kind are only verified when they are attached".to_owned(),
             });
         }
-    };
-    loaded.map_err(|error| load_error(name, error))?;
-    let info = program.info().map_err(|error| Error::Object(with_causes(&error)))?;
-    Ok(info.verified_instruction_count())
+    })
 }
 
 /// What the kernel wants of whoever loads a program (`is_net_admin_prog_type` in kernel/bpf/syscall.c).
@@ -1097,7 +1119,7 @@ fn capabilities(program: &Program) -> &'static [privilege::Capability] {
     }
 }
 
-fn load_error(program: &str, error: ProgramError) -> Error {
+fn load_error(program: &str, error: ProgramError, elf: &[u8]) -> Error {
     let ProgramError::LoadError { io_error, verifier_log } = error else {
         return Error::Object(format!("program {program}: {}", with_causes(&error)));
     };
@@ -1106,31 +1128,12 @@ fn load_error(program: &str, error: ProgramError) -> Error {
     match io_error.kind() {
         io::ErrorKind::PermissionDenied if log.is_empty() => refused(&format!("loading {program}")),
         _ if log.is_empty() => Error::Os { operation: format!("load program {program}"), source: io_error },
-        _ => Error::Verifier { program: program.to_owned(), explanation: explanation(log), log: log.to_owned() },
+        _ => {
+            let lines = Lines::of(elf, program);
+            let explained = Box::new(verifier::explain_program(log, Some(program), lines.as_ref()));
+            Error::Verifier { program: program.to_owned(), explained, log: log.to_owned() }
+        }
     }
-}
-
-/// Why the verifier refused, in one line: the paragraph under `Reason:` where there is one (7.3 has it for some
-/// refusals), else the last line before the statistics that is no dump of a state.
-fn explanation(log: &str) -> String {
-    let lines = log.lines().map(str::trim);
-    let reason: Vec<_> =
-        lines.clone().skip_while(|line| *line != "Reason:").skip(1).take_while(|line| !line.is_empty()).collect();
-    if !reason.is_empty() {
-        return reason.join(" ");
-    }
-    let is_statistics = |line: &str| line.starts_with("verification time") || line.starts_with("processed ");
-    if !lines.clone().any(is_statistics) {
-        // Kernels before 6.4 keep the beginning of a log that is larger than the largest buffer, and drop its end.
-        return "it says so at the end of its log, which is too long to be read whole".to_owned();
-    }
-    let is_state = |line: &str| line.starts_with("cur state:") || line.starts_with("old state:");
-    lines
-        .take_while(|line| !is_statistics(line))
-        .filter(|line| !line.is_empty() && !is_state(line))
-        .last()
-        .unwrap_or("it gave no reason")
-        .to_owned()
 }
 
 fn attach_error(target: &Target, error: &(dyn error::Error + 'static)) -> Error {
@@ -1168,64 +1171,4 @@ fn attach_error(target: &Target, error: &(dyn error::Error + 'static)) -> Error 
         }
     };
     Error::Attach { target: what, reason: format!("{}{hint}", with_causes(error)) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::explanation;
-
-    /// As kernels end the log of aya's level.
-    const STATISTICS: &str = "verification time 11 usec\nstack depth 0\nprocessed 1 insns (limit 1000000)";
-
-    #[test]
-    fn the_explanation_is_the_last_line_before_the_statistics() {
-        let log = format!("0: (b7) r0 = 0\nR1 invalid mem access 'scalar'\n{STATISTICS}");
-        assert_eq!(explanation(&log), "R1 invalid mem access 'scalar'");
-    }
-
-    #[test]
-    fn states_are_no_explanation() {
-        let log = format!(
-            "1: (15) if r0 == 0x0 goto pc-1        ; R0=0\ninfinite loop detected at insn 1\n\
-             cur state: R0=0 R1=ctx() R10=fp0\nold state: R0=P0 R1=ctx() R10=fp0\n{STATISTICS}"
-        );
-        assert_eq!(explanation(&log), "infinite loop detected at insn 1");
-    }
-
-    /// The logs of Linux 7.3, whose statistics have a line for each subprogram.
-    #[test]
-    fn the_explanation_of_7_3_is_the_paragraph_of_the_reason() {
-        let log = "last insn is not an exit or jmp\n\n\
-            Verification failed: Program Structure: Subprogram can fall through\n\n\
-            Reason:\n  \
-              Subprogram 0 reaches its last instruction 0 without an exit or jump, so control could continue\n  \
-              into the next subprogram.\n\n\
-            At:\n  insn 0\n       | ^-- error: subprogram can fall through\n  Instruction context:\n  \
-              >>> 0 | (b7) r0 = 0\n\n\
-            Suggestion:\n  \
-              End each subprogram with an exit or an explicit jump that keeps control flow inside the\n  \
-              subprogram.\n\n\
-            verification time 562 usec\nstack depth max 0\n\
-            subprog 0 (<unknown>) main insns_self 0 insns_total 0 stack 0\n\
-            processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0";
-        let reason = "Subprogram 0 reaches its last instruction 0 without an exit or jump, so control could continue \
-                      into the next subprogram.";
-        assert_eq!(explanation(log), reason);
-    }
-
-    #[test]
-    fn not_all_refusals_of_7_3_have_the_paragraph() {
-        let log = "0: R1=ctx() R10=fp0\n0: (61) r0 = *(u32 *)(r1 +2000)\n\
-            invalid bpf_context access off=2000 size=4\nverification time 663 usec\nstack depth max 0\n\
-            subprog 0 (<unknown>) main insns_self 1 insns_total 1 stack 0\n\
-            processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0";
-        assert_eq!(explanation(log), "invalid bpf_context access off=2000 size=4");
-    }
-
-    #[test]
-    fn a_log_without_a_reason_is_not_made_up() {
-        assert_eq!(explanation("processed 0 insns"), "it gave no reason");
-        let cut = "1: (07) r0 += 1\n2: (a5) if r0 < 0xf4240 go";
-        assert_eq!(explanation(cut), "it says so at the end of its log, which is too long to be read whole");
-    }
 }

@@ -213,7 +213,9 @@ mod tests {
 
     #[test]
     fn the_helpers_are_those_that_our_programs_call() {
-        let called: BTreeSet<_> = objects::ALL.iter().flat_map(|elf| called(elf)).collect();
+        // What the zoo calls is none of the tools' business.
+        let tools = objects::ALL.iter().filter(|elf| **elf != objects::ZOO);
+        let called: BTreeSet<_> = tools.flat_map(|elf| called(elf)).collect();
         let tracing = HELPERS.iter().map(|(_, helper)| *helper as u32);
         let packets = PACKET_HELPERS.iter().map(|(_, helper, _)| *helper as u32);
         let listed: BTreeSet<_> = tracing.chain(packets).collect();
