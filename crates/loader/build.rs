@@ -18,7 +18,18 @@ use sha2::{Digest as _, Sha256};
 
 /// One object for each tool: the stems of the files in crates/ebpf/src and of `bpf/ARCH/*.o`.
 const OBJECTS: &[&str] = &[
-    "calls", "cgroup", "count", "dashboard", "exec", "flows", "latency", "open", "probe", "syscalls", "traffic", "xdp",
+    "calls",
+    "cgroup",
+    "count",
+    "dashboard",
+    "exec",
+    "flows",
+    "latency",
+    "open",
+    "probe",
+    "syscalls",
+    "traffic",
+    "xdp",
     "zoo",
 ];
 /// `bpf_target_arch`: programs read registers and call numbers, so each machine has its own objects.

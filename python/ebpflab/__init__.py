@@ -20,9 +20,9 @@ from ebpflab.inspect import links, maps, programs
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
+    Broken,
     BucketCount,
     CallCount,
-    Broken,
     CgroupCounts,
     Container,
     DeniedCount,
@@ -63,8 +63,8 @@ from ebpflab.records import (
     Summary,
     SyscallCount,
     TrafficCounts,
-    UnattributedCount,
     Trial,
+    UnattributedCount,
     Verdict,
 )
 from ebpflab.session import CountSession, EventSession, Session
@@ -76,8 +76,8 @@ from ebpflab.tools.exec import Execs, execs
 from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.latency import Histogram, LatencyCounter, latency
 from ebpflab.tools.open import Opens, opens
-from ebpflab.tools.syscalls import SyscallCounter, syscalls
 from ebpflab.tools.pinned import pin_xdp, pinned_xdp, unpin_xdp
+from ebpflab.tools.syscalls import SyscallCounter, syscalls
 from ebpflab.tools.traffic import TrafficCounter, traffic
 from ebpflab.tools.xdp import PacketCounter, xdp
 from ebpflab.verifier import explain
@@ -88,10 +88,10 @@ __all__ = [
     "Answer",
     "AttachError",
     "Attached",
+    "Broken",
     "BucketCount",
     "CallCount",
     "CallCounter",
-    "Broken",
     "CgroupCounter",
     "CgroupCounts",
     "ClosedError",
@@ -152,8 +152,8 @@ __all__ = [
     "SyscallCounter",
     "TrafficCounter",
     "TrafficCounts",
-    "UnattributedCount",
     "Trial",
+    "UnattributedCount",
     "Verdict",
     "VerifierError",
     "activity",

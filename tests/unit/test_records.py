@@ -10,9 +10,9 @@ import pytest
 from ebpflab import _ebpflab, records
 from ebpflab.records import (
     Attached,
+    Broken,
     BucketCount,
     CallCount,
-    Broken,
     CgroupCounts,
     Container,
     DeniedCount,
@@ -53,8 +53,8 @@ from ebpflab.records import (
     Summary,
     SyscallCount,
     TrafficCounts,
-    UnattributedCount,
     Trial,
+    UnattributedCount,
     Verdict,
 )
 

@@ -6,8 +6,8 @@
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
     macros::{
-        cgroup_skb, cgroup_sock, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe, uretprobe,
-        xdp,
+        cgroup_skb, cgroup_sock, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe,
+        uretprobe, xdp,
     },
     programs::{
         FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, SkBuffContext, SockContext,

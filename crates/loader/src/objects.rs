@@ -11,7 +11,8 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 13] = [CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, LATENCY, OPEN, PROBE, SYSCALLS, TRAFFIC, XDP, ZOO];
+pub const ALL: [&[u8]; 13] =
+    [CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, LATENCY, OPEN, PROBE, SYSCALLS, TRAFFIC, XDP, ZOO];
 
 object!(CALLS, "calls.o", "crates/ebpf/src/calls.rs");
 object!(CGROUP, "cgroup.o", "crates/ebpf/src/cgroup.rs");

@@ -8,8 +8,9 @@ use std::{
 
 use ebpflab::{
     records::{
-        Attached, CallCount, Feature, Firewall, Holder, LatencyCount, LatencyCounts, Ledger, Link, Map, PacketCount, PacketCounts, PinnedXdp, Program,
-        Reading, RuleCount, SourceCount, Sources, Summary, SyscallCount, TrafficCounts, Verdict,
+        Attached, CallCount, Feature, Firewall, Holder, LatencyCount, LatencyCounts, Ledger, Link, Map, PacketCount,
+        PacketCounts, PinnedXdp, Program, Reading, RuleCount, SourceCount, Sources, Summary, SyscallCount,
+        TrafficCounts, Verdict,
     },
     schema::{Optional, Record as _, Schema, Text},
     verifier::Kind,

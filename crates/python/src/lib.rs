@@ -28,7 +28,9 @@ use ebpflab::{
     schema::Record,
     session,
     targets::Spec,
-    tools::{By, EventOptions, Only, calls, cgroup, count, dashboard, exec, flows, latency, open, syscalls, traffic, xdp},
+    tools::{
+        By, EventOptions, Only, calls, cgroup, count, dashboard, exec, flows, latency, open, syscalls, traffic, xdp,
+    },
     verifier::{self, zoo},
 };
 use pyo3::{
@@ -650,9 +652,10 @@ mod _ebpflab {
     #[pymodule_export]
     use super::{
         Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
-        attach_exec, attach_flows, attach_latency, attach_open, attach_syscalls, attach_traffic, attach_xdp, check_cidr, check_rules,
-        check_targets, explain, features, features_json, links, links_json, maps, maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas, unpin_xdp,
-        verdict, verdict_json, verifier_kinds, verify, zoo_json, zoo_trials_json,
+        attach_exec, attach_flows, attach_latency, attach_open, attach_syscalls, attach_traffic, attach_xdp,
+        check_cidr, check_rules, check_targets, explain, features, features_json, links, links_json, maps, maps_json,
+        pin_xdp, pinned_xdp, programs, programs_json, schemas, unpin_xdp, verdict, verdict_json, verifier_kinds,
+        verify, zoo_json, zoo_trials_json,
     };
     #[pymodule_export]
     use super::{

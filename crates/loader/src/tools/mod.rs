@@ -63,7 +63,7 @@ impl Needs {
 }
 
 /// What each of the tools needs.
-pub(crate) fn needs() -> [Needs; 10] {
+pub(crate) fn needs() -> [Needs; 11] {
     [
         calls::needs(),
         cgroup::needs(),
