@@ -64,7 +64,8 @@ def trial(**changes: object) -> tuple[Broken, Trial]:
 
 def test_a_program_that_is_taken_here_is_said_to_be() -> None:
     text = view.trial(*trial(), whole_log=False)
-    assert "This kernel takes it. bpf_ktime_get_coarse_ns came with Linux 5.11. Refused by 5.10." in text
+    told = "\n}\n\nThis kernel takes it. bpf_ktime_get_coarse_ns came with Linux 5.11. Refused by\n5.10.\n\nMended:\n"
+    assert told in text
     assert text.endswith("This kernel takes that, after 7 instructions.")
 
 

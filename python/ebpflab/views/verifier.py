@@ -96,7 +96,8 @@ def _trial(broken: Broken, tried: Trial, *, whole_log: bool) -> Iterator[str]:
     yield broken.source
     if tried.explanation is None or tried.log is None:
         why = f" {broken.accepted_because}" if broken.accepted_because and not tried.refused_here else ""
-        yield from wrap(f"\nThis kernel takes it.{why} Refused by {', '.join(broken.refused_by)}.", _WIDTH)
+        yield ""
+        yield from wrap(f"This kernel takes it.{why} Refused by {', '.join(broken.refused_by)}.", _WIDTH)
     else:
         yield "\nThis kernel refuses it:\n"
         lines = tried.log.splitlines()
