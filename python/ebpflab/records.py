@@ -103,9 +103,9 @@ class SourceLine:
 class ExplainedStep:
     """An instruction on the way to a refusal.
 
-    `text` is the instruction, None where the log does not list it. `source` is the line of the program's own files
-    that it comes from, `library` the line of a library that was called or inlined there. `note` is `taken` or
-    `not taken` for a jump, in a register's history what the verifier knew of it afterwards.
+    `text` is the instruction, None where the log does not list it. `source` is the line that it comes from; where that
+    is in a library, `library`, it is the nearest line of the program's own. `note` is `taken` or `not taken` for a
+    jump, in a register's history what the verifier knew of it afterwards.
     """
 
     instruction: int

@@ -10,7 +10,7 @@ from ebpflab.views.table import Column, printable, table
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ebpflab.records import Broken, ExplainedStep, Explanation, RegisterHistory, Trial
+    from ebpflab.records import Broken, ExplainedStep, Explanation, RegisterHistory, SourceLine, Trial
 
 _WIDTH = 79
 #: Lines of a log that are shown where it is not asked for whole.
@@ -70,11 +70,14 @@ def _register(register: RegisterHistory) -> Iterator[str]:
 def _step(step: ExplainedStep) -> Iterator[str]:
     note = f"  ; {step.note}" if step.note else ""
     yield f"    {step.instruction:>4}: {printable((step.text or 'not listed in the log') + note)}"
-    for what, line in (("", step.source), ("in ", step.library)):
-        if line:
-            yield f"          {what}{printable(line.file)}:{line.line}" + (
-                f"  {printable(line.text)}" if line.text else ""
-            )
+    if step.source:
+        yield f"          {'near ' if step.library else ''}{_line(step.source)}"
+    if step.library:
+        yield f"          in {_line(step.library)}"
+
+
+def _line(line: SourceLine) -> str:
+    return printable(f"{line.file}:{line.line}  {line.text}").rstrip()
 
 
 def _paragraph(name: str, text: str) -> Iterator[str]:
@@ -93,7 +96,8 @@ def _trial(broken: Broken, tried: Trial, *, whole_log: bool) -> Iterator[str]:
     yield broken.source
     if tried.explanation is None or tried.log is None:
         why = f" {broken.accepted_because}" if broken.accepted_because and not tried.refused_here else ""
-        yield from wrap(f"\nThis kernel takes it.{why} Refused by {', '.join(broken.refused_by)}.", _WIDTH)
+        yield ""
+        yield from wrap(f"This kernel takes it.{why} Refused by {', '.join(broken.refused_by)}.", _WIDTH)
     else:
         yield "\nThis kernel refuses it:\n"
         lines = tried.log.splitlines()

@@ -134,3 +134,43 @@ fn stack(instructions: &[bpf_insn]) -> u32 {
     }
     deepest.unsigned_abs()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{objects, verifier::zoo};
+
+    fn lines(program: &str) -> Lines {
+        Lines::of(objects::ZOO, program).expect("a program of the zoo")
+    }
+
+    /// The line that is marked in the source of a program of the zoo.
+    fn marked(name: &str) -> u32 {
+        zoo::SPECIMENS.iter().find(|specimen| specimen.name == name).expect("it is there").describe().line
+    }
+
+    #[test]
+    fn the_stack_of_each_function_is_told_by_its_instructions() {
+        let lines = lines("bad_stack");
+        let frames: Vec<_> = lines.functions().iter().map(|it| (it.name.as_str(), it.stack >= 320)).collect();
+        assert_eq!(frames, [("bad_stack", true), ("deep", true)]);
+        let head = lines.head(&lines.functions()[0]).expect("it is the program's own");
+        assert_eq!((head.file.as_str(), head.line), (zoo::FILE, marked("stack")));
+    }
+
+    #[test]
+    fn a_function_that_may_panic_has_no_end() {
+        let lines = lines("bad_panic");
+        let endless: Vec<_> = lines.functions().iter().filter(|function| !function.ends).collect();
+        assert_eq!(endless[0].name, "bad_panic");
+        let (source, _) = lines.at(Lines::last(endless[0])).expect("it has lines");
+        assert_eq!((source.file.as_str(), source.line), (zoo::FILE, marked("panic")));
+    }
+
+    #[test]
+    fn what_is_not_there_has_no_line() {
+        assert!(Lines::of(objects::ZOO, "unicorn").is_none());
+        assert!(Lines::of(b"", "bad_null").is_none());
+        assert!(lines("bad_null").at(u32::MAX).is_none());
+    }
+}

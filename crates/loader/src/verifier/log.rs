@@ -82,8 +82,8 @@ impl<'a> Log<'a> {
         let mut source = None;
         let mut state = None;
         let mut section = None;
-        for line in text.lines() {
-            let line = line.trim();
+        for raw in text.lines() {
+            let line = raw.trim();
             if line.starts_with("processed ") || line.starts_with("verification time ") {
                 log.is_whole = true;
                 section = None;
@@ -91,7 +91,7 @@ impl<'a> Log<'a> {
                 section = Some(name);
                 log.sections.entry(name).or_default();
             } else if let Some(name) = section {
-                log.sections.entry(name).or_default().push(line);
+                log.sections.entry(name).or_default().push(raw.trim_end());
                 // The others have empty lines inside.
                 if line.is_empty() && (name == REASON || name == SUGGESTION) {
                     section = None;
@@ -116,14 +116,16 @@ impl<'a> Log<'a> {
     /// A section of one paragraph, as one line.
     pub(super) fn paragraph(&self, section: &str) -> Option<String> {
         let lines = self.sections.get(section)?;
-        let lines: Vec<_> = lines.iter().copied().filter(|line| !line.is_empty()).collect();
+        let lines: Vec<_> = lines.iter().map(|line| line.trim()).filter(|line| !line.is_empty()).collect();
         (!lines.is_empty()).then(|| lines.join(" "))
     }
 
-    /// A section as it stands there.
+    /// A section as it stands there, without what all its lines are indented by.
     pub(super) fn section(&self, section: &str) -> Option<String> {
-        let text = self.sections.get(section)?.join("\n");
-        Some(text.trim().to_owned()).filter(|text| !text.is_empty())
+        let lines: Vec<_> =
+            self.sections.get(section)?.iter().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+        let text = lines.join("\n");
+        Some(text.trim_end().to_owned()).filter(|text| !text.is_empty())
     }
 
     /// Lines that may be the reason in a kernel's own words, the last first.

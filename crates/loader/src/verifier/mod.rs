@@ -62,9 +62,9 @@ record! {
         pub instruction: u32,
         /// The instruction as the kernel writes it; null where the log does not list it.
         pub text: Option<String>,
-        /// The line of the source that it comes from, in the program's own files where that can be told; null where nothing tells it.
+        /// The line of the source that it comes from; where that is in a library, the nearest line of the program's own. Null where nothing tells it.
         pub source: Option<SourceLine>,
-        /// The line of the library that it comes from, where that was called or inlined at `source`; null for the program's own lines.
+        /// The line of the library that it comes from, which is called or inlined near `source`; null for the program's own lines.
         pub library: Option<SourceLine>,
         /// Of a jump: `taken` or `not taken`. Of a step in a register's history: what the verifier knew of the register afterwards. Null where the log does not tell.
         pub note: Option<String>,

@@ -99,7 +99,9 @@ fn what_7_3_says_itself_is_passed_on() {
     assert_eq!(explained.reason, reason);
     let suggestion = "Add a NULL check before the access and dereference the pointer only on the non-NULL path.";
     assert_eq!(explained.suggestion.as_deref(), Some(suggestion));
-    assert!(explained.causal_path.expect("7.3 has it").starts_with("bad_null @ "));
+    let path = explained.causal_path.expect("7.3 has it");
+    assert!(path.starts_with("bad_null @ "), "{path}");
+    assert!(path.contains("\n>>>  6 | (85) call bpf_map_lookup_elem#1\n     7 | "), "{path}");
 }
 
 #[test]
