@@ -158,5 +158,7 @@ def test_callers_that_are_blocked(opener: lab.Opener, hook: str) -> None:
     assert ledger.submitted == sum(row.count for row in summary.counts.rows)
     assert ledger.seen - ledger.filtered >= len(blocked) + done
     if hook == "fentry":
-        assert (ledger.pending, ledger.unpaired) == (0, 0)
-        assert ledger.submitted >= len(blocked) + done
+        # On preemptible kernels it may have skipped the program for a return, and then says so.
+        lacking = ledger.pending + ledger.unpaired
+        assert lacking <= (ledger.missed or 0)
+        assert ledger.submitted + lacking >= len(blocked) + done
