@@ -26,6 +26,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "calls": ("raw_tracepoint:sys_enter",),
     "cgroup": ("/",),
     "flows": ("--iface", "IFACE"),
+    "latency": ("libc:getppid",),
     "traffic": ("--iface", "IFACE"),
     "xdp": ("--iface", "IFACE"),
 }
@@ -40,6 +41,7 @@ def attach(tool: str, iface: str) -> Callable[[], ebpflab.Session]:
         "dashboard": ebpflab.activity,
         "exec": ebpflab.execs,
         "flows": lambda: ebpflab.flows(iface),
+        "latency": lambda: ebpflab.latency("libc:getppid"),
         "open": ebpflab.opens,
         "syscalls": ebpflab.syscalls,
         "traffic": lambda: ebpflab.traffic(iface),

@@ -107,6 +107,18 @@ pub(crate) fn perf_refused(operation: &str) -> Error {
     }
 }
 
+/// The same for uprobes, which kernels leave to CAP_SYS_ADMIN (`perf_uprobe_event_init`, kernel/events/core.c).
+pub(crate) fn uprobe_refused(operation: &str) -> Error {
+    match holds(CAP_SYS_ADMIN) {
+        true => refused(operation),
+        false => Error::NotSupported {
+            feature: operation.to_owned(),
+            needs: format!("CAP_SYS_ADMIN; {FIX}"),
+            reason: "the kernel leaves uprobes to that capability".to_owned(),
+        },
+    }
+}
+
 /// The highest level that the kernel itself knows (kernel/events/core.c).
 const MOST_PARANOID: i32 = 2;
 

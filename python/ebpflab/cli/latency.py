@@ -52,6 +52,7 @@ def command(
     interval: options.Interval = 1.0,
     duration: options.Duration = None,
     limit: options.Readings = None,
+    keep_capabilities: options.KeepCapabilities = False,
     json: options.Json = False,
     verbose: options.Verbose = False,
     fail_on_loss: options.FailOnLoss = False,
@@ -82,5 +83,5 @@ def command(
             max_entries=max_entries,
         ),
         output if slower is None else replace(output, show=show),
-        Options(json, verbose, fail_on_loss),
+        Options(json, verbose, fail_on_loss, keep_capabilities),
     )

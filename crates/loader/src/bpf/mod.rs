@@ -1143,7 +1143,11 @@ fn attach_error(target: &Target, error: &(dyn error::Error + 'static)) -> Error 
         Target::Kprobe(_) | Target::Kretprobe(_) | Target::Tracepoint(..) | Target::Uprobe(_) | Target::Uretprobe(_)
     ) && is_refusal(error)
     {
-        return privilege::perf_refused(&format!("attaching to {target}"));
+        let operation = format!("attaching to {target}");
+        return match target {
+            Target::Uprobe(_) | Target::Uretprobe(_) => privilege::uprobe_refused(&operation),
+            _ => privilege::perf_refused(&operation),
+        };
     }
     if matches!(target, Target::Tcx(_)) && is_unknown(error) {
         return Error::NotSupported {
