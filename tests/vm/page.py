@@ -23,8 +23,9 @@ _CAPABILITIES = """\
 
 The least that a tool needs as an ordinary user (ambient capabilities), found by taking them away one at a time; then
 what its command keeps once it is attached (all with `--keep-capabilities`). Where unprivileged BPF is disabled, kernels
-before 5.19 want CAP_BPF of whoever reads maps; filters of clsact are taken away with CAP_NET_ADMIN. A command that
-records (`-o`) keeps CAP_DAC_OVERRIDE, and one that reads a file of rules again CAP_DAC_READ_SEARCH.
+before 5.19 want CAP_BPF of whoever reads maps. With CAP_NET_ADMIN filters of clsact are taken away, and it is asked
+whether programs are still on TCX. A command that records (`-o`) keeps CAP_DAC_OVERRIDE, and one that reads a file of
+rules again CAP_DAC_READ_SEARCH.
 
 CAP_SYS_RESOURCE raises RLIMIT_MEMLOCK, which kernels before 5.11 charge maps against; a higher limit does as well
 (LimitMEMLOCK= of a service). CAP_SYS_ADMIN is above `kernel.perf_event_paranoid`, which Debian sets to 3, so that

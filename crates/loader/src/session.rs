@@ -254,14 +254,15 @@ impl Session {
     /// Gives up for good the capabilities of this thread that the session needs no longer, but those that are `kept`.
     ///
     /// Kernels before 5.19 want CAP_BPF of whoever reads maps, if unprivileged BPF is disabled; whether this one does is
-    /// tried. Filters of clsact are taken away by netlink, with CAP_NET_ADMIN.
+    /// tried. With CAP_NET_ADMIN filters of clsact are taken away, and it is asked whether programs are still on TCX.
     ///
     /// # Errors
     /// [`Error::Closed`]; [`Error::Os`] where the kernel refuses; [`Error::InvalidArgument`] for a name that is none.
     pub fn give_up_capabilities(&self, kept: &[&str]) -> Result<()> {
         let state = self.lock();
         let Running { object, .. } = state.running.as_ref().ok_or(Error::Closed)?;
-        let own = if object.is_on_clsact() { &["CAP_NET_ADMIN"][..] } else { &[] };
+        let is_on_tc = self.attached.hooks.iter().any(|hook| matches!(hook.kind.as_str(), "tcx" | "clsact"));
+        let own = if is_on_tc { &["CAP_NET_ADMIN"][..] } else { &[] };
         privilege::give_up(&[kept, own].concat(), || object.array::<u32>("ENABLED").is_ok())
     }
 

@@ -50,7 +50,7 @@ use crate::{
     btf,
     clsact::Clsact,
     error::{Error, Result, with_causes},
-    interface, privilege, tracefs,
+    privilege, tracefs,
     verifier::{self, Lines},
 };
 
@@ -412,11 +412,6 @@ impl Object {
         ProgramArray::try_from(self.map_mut(map)?).and_then(|mut array| array.clear_index(&slot)).map_err(map_error)
     }
 
-    /// Whether it has filters of clsact.
-    pub fn is_on_clsact(&self) -> bool {
-        self.clsact.is_some()
-    }
-
     /// Gives back the memory that only loading programs needs.
     pub fn trim(&mut self) {
         self.functions = None;
@@ -443,11 +438,12 @@ impl Object {
         match target {
             Target::Clsact(tc) => self.clsact.as_ref().is_some_and(|clsact| clsact.has_filter(tc.direction)),
             Target::Tcx(tc) => {
-                // By the name that it has now.
-                let name_now = interface::name_of(tc.index).unwrap_or_default();
-                let programs = SchedClassifier::query_tcx(&name_now, tc_attach_type(tc.direction));
+                let direction = match tc.direction {
+                    Direction::Ingress => sys::TCX_INGRESS,
+                    Direction::Egress => sys::TCX_EGRESS,
+                };
                 let ours = self.program_id(name);
-                programs.is_ok_and(|(_, programs)| ours.is_ok_and(|ours| programs.iter().any(|it| it.id() == ours)))
+                sys::programs_on(tc.index, direction).is_ok_and(|ids| ours.is_ok_and(|ours| ids.contains(&ours)))
             }
             _ => self.attached.contains(name),
         }

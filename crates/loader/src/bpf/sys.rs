@@ -196,6 +196,50 @@ pub(crate) fn enable_stats() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
 }
 
+/// The part of `union bpf_attr` for questions about what is attached. The kernel writes its last field whatever size it
+/// is told.
+#[repr(C)]
+struct Query {
+    target_ifindex: u32,
+    attach_type: u32,
+    query_flags: u32,
+    attach_flags: u32,
+    prog_ids: u64,
+    count: u32,
+    padding: u32,
+    prog_attach_flags: u64,
+    link_ids: u64,
+    link_attach_flags: u64,
+    revision: u64,
+}
+
+/// Attachments to TCX (`enum bpf_attach_type`, include/uapi/linux/bpf.h).
+pub(crate) const TCX_INGRESS: u32 = 46;
+pub(crate) const TCX_EGRESS: u32 = 47;
+
+/// The ids of the programs on an interface; takes CAP_NET_ADMIN.
+pub(crate) fn programs_on(interface: u32, attach_type: u32) -> io::Result<Vec<u32>> {
+    const BPF_PROG_QUERY: libc::c_long = 16;
+    // BPF_MPROG_MAX, kernel/bpf/mprog.c
+    let mut ids = vec![0u32; 64];
+    let mut attr = Query {
+        target_ifindex: interface,
+        attach_type,
+        query_flags: 0,
+        attach_flags: 0,
+        prog_ids: ids.as_mut_ptr() as u64,
+        count: ids.len() as u32,
+        padding: 0,
+        prog_attach_flags: 0,
+        link_ids: 0,
+        link_attach_flags: 0,
+        revision: 0,
+    };
+    bpf(BPF_PROG_QUERY, &mut attr)?;
+    ids.truncate(attr.count as usize);
+    Ok(ids)
+}
+
 /// The kernel's id of a program.
 pub(crate) fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(program_info(program)?.0.id)
