@@ -23,7 +23,7 @@ from ebpflab.testing import PacketProgram, xdp_program
 from tests.kernel.frames import udp_from
 from tests.support.elf import Program, bpf_object, instruction
 
-PACKETS, ADDRESSES = 100_000, 500
+PACKETS, ADDRESSES = 100_000, 100
 PASS = bpf_object(Program("passes", "xdp", instruction(0xB7, imm=2) + instruction(0x95)))
 #: Where the rules and the addresses are.
 RANGES = {4: ip_network("11.0.0.0/8"), 6: ip_network("2001:db8::/32")}
