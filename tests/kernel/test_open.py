@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import ebpflab
 import pytest
+from ebpflab.views.table import printable
 
 from tests.kernel import lab
 
@@ -435,6 +436,36 @@ def test_people_see_a_line_for_each_event(opener: lab.Opener) -> None:
     assert [line.split()[3] for line in lines][1:] == ["ENOENT", "ENOENT"]
     assert ledger.startswith("ledger: seen ")
     assert running.returncode == 0
+
+
+@pytest.mark.native
+def test_a_hostile_name_of_4000_bytes_breaks_neither_the_table_nor_the_json(start: Start, opener: lab.Opener) -> None:
+    """It clears the screen, sets the title, goes to another line and forges an end of the run; the file is there."""
+    hostile = '\x1b[2J\x1b]0;owned\x07\nledger: seen 0\r\x9b1;31m\u202e\udcff{"type":"summary"}\t'
+    folder = f"{hostile}{hostile}{hostile}/"
+    folders, rest = divmod(4_000 - 2 - len(os.fsencode(opener.folder)), len(os.fsencode(folder)))
+    path = f"{opener.folder}/{folder * folders}{'x' * (rest + 1)}"
+    assert len(os.fsencode(path)) == 4_000
+    Path(path).parent.mkdir(parents=True)
+    tool = start("open", "--pid", str(opener.pid)).attached()
+    command = [*lab.EBPFLAB, "open", "-p", str(opener.pid), "--limit", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout
+        assert running.stderr
+        assert running.stderr.readline().startswith("ebpflab: open attached by ")
+        (ret,) = opener.do("syscalls", [("openat", path, os.O_CREAT | os.O_WRONLY, 0o600, AT_FDCWD)])
+        output = running.stdout.read()
+    assert ret >= 0
+    assert len(output.splitlines()) == len(output.split("\n")) - 1 == 3
+    header, line, ledger = output.split("\n")[:3]
+    assert header.split() == ["PID", "COMM", "RESULT", "PATH"]
+    assert line.endswith(f"  {printable(path)}")
+    assert line.isprintable()
+    assert ledger.startswith("ledger: seen ")
+    ended = tool.stop()
+    (event,) = ended.events
+    assert [os.fsdecode(lab.raw(event, field) or b"") for field in ("path", "full_path")] == [path, path]
+    assert (event["ret"], event["path_truncated"], ended.status) == (ret, False, 0)
 
 
 def test_without_tracefs_there_are_no_tracepoints(start: Start) -> None:

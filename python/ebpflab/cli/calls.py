@@ -21,8 +21,9 @@ def check_target(target: str) -> str:
     return target
 
 
-def _targets(targets: list[str]) -> list[str]:
-    return [check_target(target) for target in targets]
+# A list alone breaks typer on Python 3.10, where list[str] passes for a class.
+def _targets(targets: list[str] | None) -> list[str]:
+    return [check_target(target) for target in targets or ()]
 
 
 Targets = Annotated[

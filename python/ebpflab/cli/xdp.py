@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from ebpflab.tools.xdp import PacketCounter
 
 
-def _ranges(texts: list[str]) -> list[str]:
+# A list alone breaks typer on Python 3.10, where list[str] passes for a class.
+def _ranges(texts: list[str] | None) -> list[str]:
     if texts:
         from ebpflab import _ebpflab  # noqa: PLC0415  so that --help stays quick
 
@@ -24,7 +25,7 @@ def _ranges(texts: list[str]) -> list[str]:
             list(map(_ebpflab.check_cidr, texts))
         except ValueError as error:
             raise typer.BadParameter(str(error)) from None
-    return texts
+    return texts or []
 
 
 _RULES = "Rules"
