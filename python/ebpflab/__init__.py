@@ -16,11 +16,14 @@ from ebpflab.errors import (
     PrivilegeError,
     VerifierError,
 )
-from ebpflab.inspect import links, maps, programs
+from ebpflab.inspect import btf, btf_layout, links, map_entries, maps, programs, tracepoints
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
     Broken,
+    BtfEnumerator,
+    BtfMember,
+    BtfType,
     BucketCount,
     CallCount,
     CgroupCounts,
@@ -44,6 +47,7 @@ from ebpflab.records import (
     Ledgers,
     Link,
     Map,
+    MapEntry,
     Mode,
     OpenEvent,
     PacketCount,
@@ -62,6 +66,9 @@ from ebpflab.records import (
     Sources,
     Summary,
     SyscallCount,
+    Tracepoint,
+    TracepointArgument,
+    TracepointField,
     TrafficCounts,
     Trial,
     UnattributedCount,
@@ -80,6 +87,7 @@ from ebpflab.tools.pinned import pin_xdp, pinned_xdp, unpin_xdp
 from ebpflab.tools.syscalls import SyscallCounter, syscalls
 from ebpflab.tools.traffic import TrafficCounter, traffic
 from ebpflab.tools.xdp import PacketCounter, xdp
+from ebpflab.values import Enumerator, Struct
 from ebpflab.verifier import explain
 
 __all__ = [
@@ -89,6 +97,9 @@ __all__ = [
     "AttachError",
     "Attached",
     "Broken",
+    "BtfEnumerator",
+    "BtfMember",
+    "BtfType",
     "BucketCount",
     "CallCount",
     "CallCounter",
@@ -99,6 +110,7 @@ __all__ = [
     "CountSession",
     "DeniedCount",
     "EbpflabError",
+    "Enumerator",
     "ErrorCount",
     "EventSession",
     "ExecEvent",
@@ -122,6 +134,7 @@ __all__ = [
     "Ledgers",
     "Link",
     "Map",
+    "MapEntry",
     "Mode",
     "NotSupportedError",
     "OpenEvent",
@@ -147,9 +160,13 @@ __all__ = [
     "SourceCount",
     "SourceLine",
     "Sources",
+    "Struct",
     "Summary",
     "SyscallCount",
     "SyscallCounter",
+    "Tracepoint",
+    "TracepointArgument",
+    "TracepointField",
     "TrafficCounter",
     "TrafficCounts",
     "Trial",
@@ -157,6 +174,8 @@ __all__ = [
     "Verdict",
     "VerifierError",
     "activity",
+    "btf",
+    "btf_layout",
     "calls",
     "cgroup",
     "counts",
@@ -166,6 +185,7 @@ __all__ = [
     "flows",
     "latency",
     "links",
+    "map_entries",
     "maps",
     "opens",
     "pin_xdp",
@@ -175,6 +195,7 @@ __all__ = [
     "recover",
     "replay",
     "syscalls",
+    "tracepoints",
     "traffic",
     "unpin_xdp",
     "verdict",

@@ -1,12 +1,27 @@
-"""What is loaded into the kernel, of whomever: programs, maps and links."""
+"""What is loaded into the kernel, of whomever: programs, maps and links; its tracepoints and its types."""
 
 from __future__ import annotations
 
 import time
 from contextlib import closing
+from typing import TYPE_CHECKING
 
 from ebpflab import _ebpflab
-from ebpflab.records import Link, Map, Program
+from ebpflab.records import (
+    BtfEnumerator,
+    BtfMember,
+    BtfType,
+    Link,
+    Map,
+    MapEntry,
+    Program,
+    Tracepoint,
+    TracepointArgument,
+    TracepointField,
+)
+
+if TYPE_CHECKING:
+    from typing import Any
 
 
 def programs(*, stats: float | None = None) -> tuple[Program, ...]:
@@ -35,6 +50,75 @@ def maps() -> tuple[Map, ...]:
 
     """
     return tuple(Map(**each) for each in _ebpflab.maps())
+
+
+def map_entries(id: int, *, per_cpu: bool = False) -> tuple[MapEntry, ...]:  # noqa: A002  the kernel's word
+    """Return what is in a map, by its id; with `per_cpu` the values of each CPU apart too.
+
+    Keys and values are decoded by the map's type information: ints, bools, floats, str for a text in an array of
+    `char`, bytes for other bytes, `Struct`, `Enumerator`, and tuples for arrays. What has no type information is bytes,
+    but for the keys of arrays.
+
+    Raises:
+        ValueError: There is no such map.
+        NotSupportedError: The kernel does not let the entries of such a map be read.
+        PrivilegeError: It needs CAP_SYS_ADMIN.
+
+    """
+    return tuple(MapEntry(**entry) for entry in _ebpflab.map_entries(id, per_cpu))
+
+
+def tracepoints(pattern: str | None = None) -> tuple[Tracepoint, ...]:
+    """List the tracepoints whose name matches, or category and name (`sched:sched_process_*`); all without a pattern.
+
+    Categories and records are told by tracefs, where it is mounted: nothing is mounted. Arguments of raw tracepoints
+    are told by the kernel's type information.
+
+    Raises:
+        ValueError: None matches.
+        NotSupportedError: Nothing tells of tracepoints here.
+
+    """
+    return tuple(_tracepoint(found) for found in _ebpflab.tracepoints(pattern))
+
+
+def _tracepoint(found: dict[str, Any]) -> Tracepoint:
+    fields, arguments = found["fields"], found["arguments"]
+    return Tracepoint(
+        category=found["category"],
+        name=found["name"],
+        fields=None if fields is None else tuple(TracepointField(**field) for field in fields),
+        arguments=None if arguments is None else tuple(TracepointArgument(**each) for each in arguments),
+    )
+
+
+def btf(name: str) -> BtfType:
+    """Return a type of the kernel by its name (`task_struct`, `struct task_struct`, `pid_t`), or a function.
+
+    Raises:
+        ValueError: There is none of this name; the message has the nearest names.
+        NotSupportedError: The kernel does not tell its types.
+
+    """
+    found = _ebpflab.btf_type(name)
+    members = _members(found.pop("members"))
+    enumerators = tuple(BtfEnumerator(**each) for each in found.pop("enumerators"))
+    return BtfType(**found, members=members, enumerators=enumerators)
+
+
+def _members(members: tuple[dict[str, Any], ...]) -> tuple[BtfMember, ...]:
+    return tuple(BtfMember(**{**member, "members": _members(member["members"])}) for member in members)
+
+
+def btf_layout(name: str, *, python: bool = False) -> str:
+    """Return a type of the kernel as text: in C with offsets and sizes, or as classes of Python's ctypes.
+
+    Raises:
+        ValueError: There is none of this name, or it is no struct or union and has no class.
+        NotSupportedError: The kernel does not tell its types.
+
+    """
+    return _ebpflab.btf_layout(name, python)
 
 
 def links() -> tuple[Link, ...]:

@@ -39,6 +39,96 @@ Counts = TypeVar("Counts")
 
 
 @dataclass(frozen=True, slots=True)
+class MapEntry:
+    """An entry of a map, decoded by the map's type information; what has none is bytes.
+
+    `value` of a map with a value on each CPU is what they make together: numbers are added up, of all else it is what
+    those CPUs have that have any (no zeros), or None where it is not the same. `values` has them apart, by CPU, where
+    that was asked for.
+    """
+
+    key: Any
+    value: Any
+    values: tuple[Any, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TracepointField:
+    """A field of a tracepoint's record: its type in C, and where it is, in bytes."""
+
+    name: str
+    c_type: str
+    offset: int
+    bytes: int
+    signed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TracepointArgument:
+    """An argument of a raw tracepoint: its type in C, its number from 0 on, and its size in bytes."""
+
+    name: str
+    c_type: str
+    index: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tracepoint:
+    """A tracepoint of this kernel.
+
+    `category` and `fields` (of its record) are None where tracefs does not tell them, `arguments` (what a raw
+    tracepoint gets) where the kernel's types do not.
+    """
+
+    category: str | None
+    name: str
+    fields: tuple[TracepointField, ...] | None
+    arguments: tuple[TracepointArgument, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
+class BtfMember:
+    """A member of a struct or a union.
+
+    `offset` is in bytes from the start of the outermost struct, `bytes` the size of its type. A bit field has `bits`
+    bits, the first is `bit` of the byte at `offset`. `members` are those of a struct or a union in it.
+    """
+
+    name: str
+    c_type: str
+    offset: int
+    bytes: int
+    bit: int | None
+    bits: int | None
+    members: tuple[BtfMember, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BtfEnumerator:
+    """A value of an enum, and its name."""
+
+    name: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class BtfType:
+    """A type of the kernel, or a function.
+
+    `kind` is `struct`, `union`, `enum`, `typedef`, `int`, `float` or `function`. `bytes` is its size, None for what has
+    none; `target` what a typedef is a name of, or the declaration of a function.
+    """
+
+    name: str
+    kind: str
+    bytes: int | None
+    target: str | None
+    members: tuple[BtfMember, ...]
+    enumerators: tuple[BtfEnumerator, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Hook:
     """A program and where it is attached."""
 

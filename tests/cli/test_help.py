@@ -20,7 +20,19 @@ ROOT = typer.main.get_group(app())
 
 
 def test_the_commands_are_those_of_this_test() -> None:
-    others = {"doctor", "explain", "links", "maps", "programs", "query", "recover", "replay", "verifier"}
+    others = {
+        "btf",
+        "doctor",
+        "explain",
+        "links",
+        "maps",
+        "programs",
+        "query",
+        "recover",
+        "replay",
+        "tracepoints",
+        "verifier",
+    }
     assert set(ROOT.commands) == {*TOOLS, *others}
 
 

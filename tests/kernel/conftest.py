@@ -121,6 +121,12 @@ def start() -> Iterator[Start]:
         yield tool
 
 
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder for objects that are compiled once."""
+    return tmp_path_factory.mktemp("objects")
+
+
 @pytest.fixture
 def opener() -> Iterator[lab.Opener]:
     """A process that opens files when told to."""

@@ -396,6 +396,12 @@ def ia32_emulation() -> bool:
     return platform.machine() == "x86_64" and Path("/proc/sys/abi/vsyscall32").exists()
 
 
+def possible_cpus() -> int:
+    """How many CPUs there may ever be."""
+    _, _, last = Path("/sys/devices/system/cpu/possible").read_text().strip().rpartition("-")
+    return int(last) + 1
+
+
 def preemptible() -> bool:
     """Whether a program may be preempted, and then skips the runs of others on that CPU: 7.3 has PREEMPT_LAZY."""
     preemption = Path("/sys/kernel/debug/sched/preempt")
@@ -569,6 +575,7 @@ def kernel_ids() -> set[tuple[str, int]]:
 
 #: BPF_PROG_GET_NEXT_ID and so on, include/uapi/linux/bpf.h.
 _GET_NEXT_ID = {"prog": 11, "map": 12, "link": 31}
+_MAP_UPDATE_ELEM, _OBJ_GET = 2, 7
 _PROG_QUERY = 16
 #: BPF_CGROUP_INET_INGRESS, BPF_CGROUP_INET_EGRESS.
 INGRESS, EGRESS = 0, 1
@@ -582,6 +589,27 @@ def _ids(command: int) -> Iterator[int]:
         yield attr[1]
         attr[0] = attr[1]
     assert ctypes.get_errno() == errno.ENOENT, os.strerror(ctypes.get_errno())
+
+
+def update_map(pin: Path, key: bytes, value: bytes) -> None:
+    """Write an entry of a map that is pinned: bpftool cannot give each CPU a value of its own."""
+    path = ctypes.create_string_buffer(os.fsencode(pin))
+    # Of union bpf_attr: pathname, bpf_fd, file_flags.
+    fd = _bpf(_OBJ_GET, struct.pack("=QII", ctypes.addressof(path), 0, 0))
+    try:
+        keys, values = (ctypes.create_string_buffer(memory, len(memory)) for memory in (key, value))
+        # map_fd, key, value, flags.
+        attr = struct.pack("=IIQQQ", fd, 0, ctypes.addressof(keys), ctypes.addressof(values), 0)
+        _bpf(_MAP_UPDATE_ELEM, attr)
+    finally:
+        os.close(fd)
+
+
+def _bpf(command: int, attr: bytes) -> int:
+    buffer = ctypes.create_string_buffer(attr, len(attr))
+    result: int = _LIBC.syscall(ctypes.c_long(_SYS_BPF), command, buffer, ctypes.sizeof(buffer))
+    assert result >= 0, os.strerror(ctypes.get_errno())
+    return result
 
 
 def programs_on(cgroup: Path, attach_type: int) -> int:

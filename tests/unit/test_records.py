@@ -11,6 +11,9 @@ from ebpflab import _ebpflab, records
 from ebpflab.records import (
     Attached,
     Broken,
+    BtfEnumerator,
+    BtfMember,
+    BtfType,
     BucketCount,
     CallCount,
     CgroupCounts,
@@ -34,6 +37,7 @@ from ebpflab.records import (
     Ledgers,
     Link,
     Map,
+    MapEntry,
     Mode,
     OpenEvent,
     PacketCount,
@@ -52,11 +56,15 @@ from ebpflab.records import (
     Sources,
     Summary,
     SyscallCount,
+    Tracepoint,
+    TracepointArgument,
+    TracepointField,
     TrafficCounts,
     Trial,
     UnattributedCount,
     Verdict,
 )
+from ebpflab.values import Enumerator, Struct
 
 from tests.support import examples
 
@@ -83,6 +91,10 @@ ONLY_IN_JSON = {
     "TrafficReading": {"iface"},
 }
 
+TRACEPOINT_FIELD = TracepointField("pid", "pid_t", 8, 4, signed=True)
+TRACEPOINT_ARGUMENT = TracepointArgument("preempt", "bool", 0, 1)
+BTF_MEMBER = BtfMember("ihl", "__u8", 0, 1, 0, 4, ())
+BTF_ENUMERATOR = BtfEnumerator("AF_INET", 2)
 LEDGER = Ledger(
     seen=10,
     filtered=3,
@@ -163,6 +175,13 @@ EXAMPLES = [
     Program(7, "xdp", "xdp_count", "ab12", 1, 0, 9, 8, 4096, 22, 0, 23, 2300, (1, 2), (HOLDER,)),
     Map(1, "hash", "COUNTS", 4, 8, 16, 0, 4096, (HOLDER, Holder(8, None))),
     Link(3, "xdp", 7, "lo", ()),
+    MapEntry(Struct("flow", {"port": 80}), Enumerator(7, "DROP"), (1, 2)),
+    TRACEPOINT_FIELD,
+    TRACEPOINT_ARGUMENT,
+    Tracepoint("sched", "sched_switch", (TRACEPOINT_FIELD,), (TRACEPOINT_ARGUMENT,)),
+    BTF_MEMBER,
+    BTF_ENUMERATOR,
+    BtfType("iphdr", "struct", 20, None, (BTF_MEMBER,), (BTF_ENUMERATOR,)),
     HOLDER,
     Verdict("open", works=True, reason=None, fix=None, hooks=(HOOK_VERDICT,)),
     Attached("count", (HOOK,), ("io_uring",), None, "6.18.0", None),

@@ -4,7 +4,7 @@
 //! ([`schema`]).
 
 pub mod bpf;
-mod btf;
+pub mod btf;
 mod cgroups;
 mod clsact;
 pub mod columns;

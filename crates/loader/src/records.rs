@@ -3,6 +3,7 @@
 use ebpflab_common::{event::Kind, ledger, packet::Traffic, traffic::Reason};
 
 use crate::{
+    btf::Data,
     names::{ErrorName, FlagNames, Words},
     schema::{Optional, Record, Schema, Text, Texts, Type, Value, record},
     verifier::{
@@ -816,6 +817,96 @@ record! {
         pub holders: Vec<Holder>,
     }
 
+    /// An entry of a map. Integers, truth values and numbers are what they are in JSON; an array of `char` that is a text is a string, one of other bytes a list of integers, as is memory of unknown type; a value of an enum is its name, or an integer that has none; a struct or a union is an object, with the members of those in it that have no name as its own; an array is a list; a pointer is an integer.
+    pub struct MapEntry = "map_entry" {
+        /// Its key, by the map's type information; of arrays always the index.
+        pub key: Data,
+        /// Its value. Of a map with a value on each CPU: numbers are added up, of all else it is what those CPUs have that have any (no zeros), or null where it is not the same.
+        pub value: Data,
+        /// With `--per-cpu`, of a map with a value on each CPU: that of each that there may ever be, from CPU 0 on; else null.
+        pub values: Option<Vec<Data>>,
+    }
+
+    /// A tracepoint of this kernel.
+    pub struct Tracepoint = "tracepoint" {
+        /// Its category; null where tracefs cannot be read, or does not have it.
+        pub category: Option<String>,
+        /// Its name.
+        pub name: String,
+        /// The fields of its record, in the order of tracefs; null where tracefs does not tell.
+        pub fields: Option<Vec<TracepointField>>,
+        /// What a program gets that is attached to it as a raw tracepoint; null where the kernel's type information does not tell (that of modules is not looked at).
+        pub arguments: Option<Vec<TracepointArgument>>,
+    }
+
+    /// A field of a tracepoint's record.
+    pub struct TracepointField {
+        /// Its name.
+        pub name: String,
+        /// Its type in C; `__data_loc` before it: the record has an offset in the lower 16 bits and a length in the upper.
+        pub c_type: String,
+        /// Where it is in the record, in bytes.
+        pub offset: u32,
+        /// Its size in bytes.
+        pub bytes: u32,
+        /// Whether it is an integer that may be below zero.
+        pub signed: bool,
+    }
+
+    /// An argument of a raw tracepoint.
+    pub struct TracepointArgument {
+        /// Its name.
+        pub name: String,
+        /// Its type in C.
+        pub c_type: String,
+        /// Its number, from 0 on: it is at 8 times that in the context.
+        pub index: u32,
+        /// The size of its type in bytes; the context has 8 bytes for each.
+        pub bytes: u32,
+    }
+
+    /// A type of the kernel, or a function.
+    pub struct BtfType = "btf_type" {
+        /// Its name.
+        pub name: String,
+        /// `struct`, `union`, `enum`, `typedef`, `int`, `float` or `function`.
+        pub kind: String,
+        /// Its size in bytes; null for a function, and what has none.
+        pub bytes: Option<u64>,
+        /// Of a typedef the type that it is a name of, of a function its declaration; else null.
+        pub target: Option<String>,
+        /// Of a struct or a union (or a typedef of one).
+        pub members: Vec<BtfMember>,
+        /// Of an enum (or a typedef of one).
+        pub enumerators: Vec<BtfEnumerator>,
+    }
+
+    /// A member of a struct or a union.
+    pub struct BtfMember {
+        /// Its name; empty for a struct or a union without one.
+        pub name: String,
+        /// Its type in C.
+        pub c_type: String,
+        /// Where it begins, in bytes from the start of the outermost struct.
+        pub offset: u64,
+        /// The size of its type in bytes.
+        pub bytes: u64,
+        /// Of a bit field: its first bit in the byte at `offset`; else null.
+        pub bit: Option<u32>,
+        /// Of a bit field: how many bits it has; else null.
+        pub bits: Option<u32>,
+        /// Of a struct or a union its members.
+        pub members: Members,
+    }
+
+    /// A value of an enum.
+    pub struct BtfEnumerator {
+        /// Its name.
+        pub name: String,
+        /// Its value.
+        pub value: i128,
+    }
+
     /// A process that holds something by a file descriptor.
     pub struct Holder {
         /// Process id, in the PID namespace of whoever asks.
@@ -825,11 +916,24 @@ record! {
     }
 }
 
+/// Members of a member.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Members(pub Vec<BtfMember>);
+
+impl Value for Members {
+    const TYPE: Type = Type::Array(&Type::Named("BtfMember"));
+
+    fn write<M: serde::ser::SerializeMap>(&self, name: &'static str, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry(name, &self.0)
+    }
+}
+
 /// The descriptions of all records: those that are lines, then their parts.
 pub const SCHEMAS: &[&Schema] = &[
     &Attached::SCHEMA,
     &CallReading::SCHEMA,
     &Broken::SCHEMA,
+    &BtfType::SCHEMA,
     &CgroupReading::SCHEMA,
     &ExecEvent::SCHEMA,
     &ExitEvent::SCHEMA,
@@ -839,6 +943,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &LatencyReading::SCHEMA,
     &Link::SCHEMA,
     &Map::SCHEMA,
+    &MapEntry::SCHEMA,
     &OpenEvent::SCHEMA,
     &PacketReading::SCHEMA,
     &PidReading::SCHEMA,
@@ -849,8 +954,11 @@ pub const SCHEMAS: &[&Schema] = &[
     &Summary::SCHEMA,
     &TrafficReading::SCHEMA,
     &SyscallReading::SCHEMA,
+    &Tracepoint::SCHEMA,
     &Trial::SCHEMA,
     &Verdict::SCHEMA,
+    &BtfEnumerator::SCHEMA,
+    &BtfMember::SCHEMA,
     &CgroupCounts::SCHEMA,
     &Container::SCHEMA,
     &DeniedCount::SCHEMA,
@@ -882,6 +990,8 @@ pub const SCHEMAS: &[&Schema] = &[
     &SlowCall::SCHEMA,
     &SyscallCount::SCHEMA,
     &ErrorCount::SCHEMA,
+    &TracepointArgument::SCHEMA,
+    &TracepointField::SCHEMA,
 ];
 
 impl Ledger {

@@ -7,6 +7,8 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ebpflab_common::exec::arguments;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
+use crate::btf::Data;
+
 /// A record's description.
 #[derive(Debug)]
 pub struct Schema {
@@ -46,6 +48,10 @@ pub enum Type {
     Text,
     /// One of our records.
     Object(&'static Schema),
+    /// The same by its name, in a record that may hold others of its kind.
+    Named(&'static str),
+    /// What a type of the kernel, or of an object, says.
+    Any,
     /// A list.
     Array(&'static Type),
     /// The type or null.
@@ -65,6 +71,8 @@ impl fmt::Display for Type {
             Self::String => f.write_str("string"),
             Self::Text => f.write_str("text"),
             Self::Object(schema) => f.write_str(schema.name),
+            Self::Named(name) => f.write_str(name),
+            Self::Any => f.write_str("any"),
             Self::Array(inner) => write!(f, "array of {inner}"),
             Self::Nullable(inner) => write!(f, "{inner} or null"),
             Self::Optional(inner) => write!(f, "{inner}, optional"),
@@ -123,6 +131,8 @@ plain_values!(
     u32 => Type::Integer,
     u64 => Type::Integer,
     f64 => Type::Number,
+    i128 => Type::Integer,
+    Data => Type::Any,
     String => Type::String,
     &'static str => Type::String,
 );

@@ -53,11 +53,15 @@ pub(crate) enum FunctionHook {
 pub(crate) struct Pattern(String);
 
 impl Pattern {
+    pub(crate) fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
     fn is_exact(&self) -> bool {
         !self.0.contains('*')
     }
 
-    fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         let Some((first, rest)) = self.0.split_once('*') else { return self.0 == name };
         let Some(mut name) = name.strip_prefix(first) else { return false };
         let mut parts: Vec<_> = rest.split('*').collect();
@@ -245,7 +249,7 @@ fn unknown<'a>(kind: &str, pattern: &Pattern, names: impl Iterator<Item = &'a st
 }
 
 /// The names that a mistyped one may mean, at most three, the nearest first.
-fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+pub(crate) fn nearest<'a>(wanted: &str, names: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     const MOST: usize = 3;
     let far = (wanted.len() / 4).max(1);
     let wanted = wanted.replace('*', "");

@@ -2,7 +2,10 @@
 
 use std::{fs, io, path::PathBuf};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    records::TracepointField,
+};
 
 /// Both usual mount points.
 const MOUNTS: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
@@ -106,19 +109,44 @@ pub fn field_offset(category: &str, name: &str, field: &str) -> Result<u32> {
     parse_offset(&format, field).ok_or_else(|| lacking(format!("its record has no field {field}")))
 }
 
-/// From lines such as `field:long ret; offset:16; size:8; signed:1;`, with tabs between the parts.
 fn parse_offset(format: &str, field: &str) -> Option<u32> {
-    format.lines().find_map(|line| {
+    parse_fields(format).find(|found| found.name == field).map(|found| found.offset)
+}
+
+/// The fields of a tracepoint's record, where its `format` file can be read.
+pub fn fields(category: &str, name: &str) -> Option<Vec<TracepointField>> {
+    let format = fs::read_to_string(event_dir(category, name)?.join("format")).ok()?;
+    Some(parse_fields(&format).collect())
+}
+
+/// From lines such as `field:long ret; offset:16; size:8; signed:1;`, with tabs between the parts.
+fn parse_fields(format: &str) -> impl Iterator<Item = TracepointField> {
+    format.lines().filter_map(|line| {
         let mut parts = line.trim().strip_prefix("field:")?.split(';').map(str::trim);
-        let declared = parts.next()?.split_whitespace().last()?;
-        let name = declared.split('[').next()?.trim_start_matches('*');
-        (name == field).then(|| parts.find_map(|part| part.strip_prefix("offset:")?.parse().ok()))?
+        let (name, c_type) = declared(parts.next()?)?;
+        let mut number = |key: &str| parts.next()?.strip_prefix(key)?.parse::<u32>().ok();
+        let (offset, bytes, signed) = (number("offset:")?, number("size:")?, number("signed:")? != 0);
+        Some(TracepointField { name, c_type, offset, bytes, signed })
     })
+}
+
+/// The name and the type of `const char *name`, `char comm[16]`, `__data_loc char[] filename`, `void (*function)(int)`.
+fn declared(declaration: &str) -> Option<(String, String)> {
+    let declarator = match declaration.find("(*") {
+        Some(start) => start + 2,
+        None => declaration.rfind(|char: char| char.is_whitespace() || char == '*')? + 1,
+    };
+    let is_of_name = |char: char| char.is_alphanumeric() || char == '_';
+    let rest = &declaration[declarator..];
+    let (name, behind) = rest.split_at(rest.find(|char| !is_of_name(char)).unwrap_or(rest.len()));
+    let before = declaration[..declarator].trim_end();
+    let space = if behind.starts_with('[') && !before.ends_with('*') { " " } else { "" };
+    Some((name.to_owned(), format!("{before}{space}{behind}")))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::parse_offset;
+    use super::{declared, parse_offset};
 
     /// 6.18, sched/sched_process_exec; the common fields shortened.
     const FORMAT: &str = "name: sched_process_exec\nID: 289\nformat:\n\
@@ -137,5 +165,19 @@ mod tests {
         assert_eq!(parse_offset(FORMAT, "name"), Some(40));
         assert_eq!(parse_offset(FORMAT, "filename"), Some(8));
         assert_eq!(parse_offset(FORMAT, "ppid"), None);
+    }
+
+    #[test]
+    fn a_declaration_is_a_name_and_a_type() {
+        for (text, name, c_type) in [
+            ("const char * name", "name", "const char *"),
+            ("const char *const *argv", "argv", "const char *const *"),
+            ("char comm[16]", "comm", "char [16]"),
+            ("__data_loc char[] filename", "filename", "__data_loc char[]"),
+            ("unsigned long args[6]", "args", "unsigned long [6]"),
+            ("void (*function)(struct timer_list *)", "function", "void (*)(struct timer_list *)"),
+        ] {
+            assert_eq!(declared(text), Some((name.to_owned(), c_type.to_owned())), "{text}");
+        }
     }
 }

@@ -8,9 +8,9 @@ use std::{
 
 use ebpflab::{
     records::{
-        Attached, CallCount, Feature, Firewall, Holder, LatencyCount, LatencyCounts, Ledger, Link, Map, PacketCount,
-        PacketCounts, PinnedXdp, Program, Reading, RuleCount, SourceCount, Sources, Summary, SyscallCount,
-        TrafficCounts, Verdict,
+        Attached, BtfEnumerator, BtfMember, BtfType, CallCount, Feature, Firewall, Holder, LatencyCount, LatencyCounts,
+        Ledger, Link, Map, MapEntry, PacketCount, PacketCounts, PinnedXdp, Program, Reading, RuleCount, SourceCount,
+        Sources, Summary, SyscallCount, Tracepoint, TracepointArgument, TracepointField, TrafficCounts, Verdict,
     },
     schema::{Optional, Record as _, Schema, Text},
     verifier::Kind,
@@ -22,7 +22,10 @@ use pyo3::{
     types::{PyBytes, PyDict, PyTuple, PyType},
 };
 
-use crate::events::{ToPython as _, python_type};
+use crate::{
+    data,
+    events::{ToPython as _, python_type},
+};
 
 /// Makes a dict of named values.
 macro_rules! dict {
@@ -395,6 +398,80 @@ pub(crate) fn link<'py>(py: Python<'py>, link: &Link) -> PyResult<Bound<'py, PyD
         "target" => &link.target,
         "holders" => holders(py, &link.holders)?,
     )
+}
+
+pub(crate) fn map_entry<'py>(py: Python<'py>, entry: &MapEntry) -> PyResult<Bound<'py, PyDict>> {
+    let values = entry.values.as_ref().map(|values| tuple(py, values, data::to_python)).transpose()?;
+    dict!(
+        py,
+        "key" => data::to_python(py, &entry.key)?,
+        "value" => data::to_python(py, &entry.value)?,
+        "values" => values,
+    )
+}
+
+pub(crate) fn tracepoint<'py>(py: Python<'py>, tracepoint: &Tracepoint) -> PyResult<Bound<'py, PyDict>> {
+    let field = |py, field: &TracepointField| {
+        dict!(
+            py,
+            "name" => &field.name,
+            "c_type" => &field.c_type,
+            "offset" => field.offset,
+            "bytes" => field.bytes,
+            "signed" => field.signed,
+        )
+    };
+    let argument = |py, argument: &TracepointArgument| {
+        dict!(
+            py,
+            "name" => &argument.name,
+            "c_type" => &argument.c_type,
+            "index" => argument.index,
+            "bytes" => argument.bytes,
+        )
+    };
+    dict!(
+        py,
+        "category" => &tracepoint.category,
+        "name" => &tracepoint.name,
+        "fields" => tracepoint.fields.as_ref().map(|fields| tuple(py, fields, field)).transpose()?,
+        "arguments" => tracepoint.arguments.as_ref().map(|arguments| tuple(py, arguments, argument)).transpose()?,
+    )
+}
+
+pub(crate) fn btf_type<'py>(py: Python<'py>, of: &BtfType) -> PyResult<Bound<'py, PyDict>> {
+    let enumerator = |py, each: &BtfEnumerator| dict!(py, "name" => &each.name, "value" => each.value);
+    dict!(
+        py,
+        "name" => &of.name,
+        "kind" => &of.kind,
+        "bytes" => of.bytes,
+        "target" => &of.target,
+        "members" => tuple(py, &of.members, btf_member)?,
+        "enumerators" => tuple(py, &of.enumerators, enumerator)?,
+    )
+}
+
+fn btf_member<'py>(py: Python<'py>, member: &BtfMember) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "name" => &member.name,
+        "c_type" => &member.c_type,
+        "offset" => member.offset,
+        "bytes" => member.bytes,
+        "bit" => member.bit,
+        "bits" => member.bits,
+        "members" => tuple(py, &member.members.0, btf_member)?,
+    )
+}
+
+fn tuple<'py, T, U>(
+    py: Python<'py>,
+    values: &[T],
+    convert: impl Fn(Python<'py>, &T) -> PyResult<Bound<'py, U>>,
+) -> PyResult<Bound<'py, PyTuple>> {
+    let values = values.iter().map(|value| convert(py, value).map(Bound::into_any));
+    PyTuple::new(py, values.collect::<PyResult<Vec<_>>>()?)
 }
 
 fn holders<'py>(py: Python<'py>, holders: &[Holder]) -> PyResult<Bound<'py, PyTuple>> {

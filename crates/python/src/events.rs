@@ -190,6 +190,8 @@ pub(crate) fn python_type(of: &Type) -> String {
         Type::Number => "float".to_owned(),
         Type::String | Type::Text => "str".to_owned(),
         Type::Object(schema) => schema.name.to_owned(),
+        Type::Named(name) => (*name).to_owned(),
+        Type::Any => "Any".to_owned(),
         Type::Array(inner) => format!("tuple[{}, ...]", python_type(inner)),
         Type::Nullable(inner) | Type::Optional(inner) => format!("{} | None", python_type(inner)),
         Type::Either(types) => types.iter().map(python_type).collect::<Vec<_>>().join(" | "),

@@ -3,6 +3,7 @@
 
 mod columns;
 mod convert;
+mod data;
 mod errors;
 mod events;
 mod recordings;
@@ -18,7 +19,9 @@ use std::{
 };
 
 use ebpflab::{
-    bpf, doctor,
+    bpf,
+    btf::Layout,
+    doctor,
     error::Error,
     events::OwnedRaw,
     hooks::Kind,
@@ -563,6 +566,51 @@ fn maps_json(py: Python<'_>) -> PyResult<Bound<'_, PyBytes>> {
     json(py, py.detach(inspect::maps))
 }
 
+/// What is in a map.
+#[pyfunction]
+fn map_entries(py: Python<'_>, number: u32, per_cpu: bool) -> PyResult<Bound<'_, PyList>> {
+    list(py, py.detach(|| inspect::entries(number, per_cpu)), convert::map_entry)
+}
+
+/// The same as lines of JSON.
+#[pyfunction]
+fn map_entries_json(py: Python<'_>, number: u32, per_cpu: bool) -> PyResult<Bound<'_, PyBytes>> {
+    json(py, py.detach(|| inspect::entries(number, per_cpu)))
+}
+
+/// The tracepoints that match.
+#[pyfunction]
+fn tracepoints(py: Python<'_>, pattern: Option<String>) -> PyResult<Bound<'_, PyList>> {
+    list(py, py.detach(|| inspect::tracepoints(pattern.as_deref())), convert::tracepoint)
+}
+
+/// The same as lines of JSON.
+#[pyfunction]
+fn tracepoints_json(py: Python<'_>, pattern: Option<String>) -> PyResult<Bound<'_, PyBytes>> {
+    json(py, py.detach(|| inspect::tracepoints(pattern.as_deref())))
+}
+
+/// A type of the kernel.
+#[pyfunction]
+fn btf_type(py: Python<'_>, name: String) -> PyResult<Bound<'_, PyDict>> {
+    let found = py.detach(|| inspect::kernel_type(&name)).map_err(to_python)?;
+    convert::btf_type(py, &found)
+}
+
+/// The same as a line of JSON.
+#[pyfunction]
+fn btf_type_json(py: Python<'_>, name: String) -> PyResult<Bound<'_, PyBytes>> {
+    let found = py.detach(|| inspect::kernel_type(&name)).map_err(to_python)?;
+    Ok(PyBytes::new(py, &found.to_json_line()))
+}
+
+/// The same in C, or as classes of ctypes.
+#[pyfunction]
+fn btf_layout(py: Python<'_>, name: String, python: bool) -> PyResult<String> {
+    let layout = if python { Layout::Python } else { Layout::C };
+    py.detach(|| inspect::kernel_layout(&name, layout)).map_err(to_python)
+}
+
 /// The links that are there.
 #[pyfunction]
 fn links(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
@@ -653,8 +701,9 @@ mod _ebpflab {
     use super::{
         Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
         attach_exec, attach_flows, attach_latency, attach_open, attach_syscalls, attach_traffic, attach_xdp,
-        check_cidr, check_rules, check_targets, explain, features, features_json, links, links_json, maps, maps_json,
-        pin_xdp, pinned_xdp, programs, programs_json, schemas, unpin_xdp, verdict, verdict_json, verifier_kinds,
+        btf_layout, btf_type, btf_type_json, check_cidr, check_rules, check_targets, explain, features, features_json,
+        links, links_json, map_entries, map_entries_json, maps, maps_json, pin_xdp, pinned_xdp, programs,
+        programs_json, schemas, tracepoints, tracepoints_json, unpin_xdp, verdict, verdict_json, verifier_kinds,
         verify, zoo_json, zoo_trials_json,
     };
     #[pymodule_export]

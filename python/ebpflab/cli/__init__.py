@@ -12,6 +12,7 @@ from ebpflab.cli.output import complain
 
 #: Each command, and where its function is.
 COMMANDS = {
+    "btf": ("inspect", "btf"),
     "calls": ("calls", "command"),
     "cgroup": ("cgroup", "command"),
     "count": ("count", "command"),
@@ -29,6 +30,7 @@ COMMANDS = {
     "recover": ("recover", "command"),
     "replay": ("replay", "command"),
     "syscalls": ("syscalls", "command"),
+    "tracepoints": ("inspect", "tracepoints"),
     "traffic": ("traffic", "command"),
     "verifier": ("verifier", "command"),
     "xdp": ("xdp", "command"),
@@ -48,7 +50,11 @@ def app(*names: str) -> typer.Typer:
     made.callback(invoke_without_command=True)(_root)
     for name in names or COMMANDS:
         module, function = COMMANDS[name]
-        made.command(name)(getattr(importlib.import_module(f"ebpflab.cli.{module}"), function))
+        found = getattr(importlib.import_module(f"ebpflab.cli.{module}"), function)
+        if isinstance(found, typer.Typer):
+            made.add_typer(found, name=name)
+        else:
+            made.command(name)(found)
     return made
 
 

@@ -9,9 +9,9 @@ from ebpflab.records import Link, Map, Program
 from ebpflab.views.table import Column, printable, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from ebpflab.records import Holder
+    from ebpflab.records import Holder, MapEntry, Tracepoint, TracepointArgument, TracepointField
 
 
 def _bytes(count: int | None) -> str:
@@ -67,3 +67,51 @@ def maps(rows: Iterable[Map]) -> str:
 def links(rows: Iterable[Link]) -> str:
     """Return a line for each link."""
     return table(_LINKS, rows)
+
+
+def entries(rows: Sequence[MapEntry]) -> str:
+    """Return a line for each entry, keys and values as Python would show them; below it the value of each CPU."""
+    keys = [_shown(row.key) for row in rows]
+    width = min(max((len(key) for key in keys), default=0), _WIDEST_KEY)
+    lines = [f"{'KEY':{width}}  VALUE"]
+    for key, row in zip(keys, rows, strict=True):
+        lines.append(f"{key:{width}}  {_shown(row.value)}")
+        lines += [f"{f'CPU {cpu}':>{width}}  {_shown(value)}" for cpu, value in enumerate(row.values or ())]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+_WIDEST_KEY = 40
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.hex(" ") or "-"
+    return "?" if value is None else printable(repr(value))
+
+
+def tracepoints(rows: Sequence[Tracepoint], *, fields: bool) -> str:
+    """Return a line for each tracepoint; with `fields` what its record has, and what a raw tracepoint gets."""
+    lines: list[str] = []
+    for row in rows:
+        lines.append(f"{row.category}:{row.name}" if row.category else row.name)
+        if fields:
+            lines += [
+                f"  {field.offset:6}  {field.bytes:5}  {'signed' if field.signed else '':6}  {_declared(field)}"
+                for field in row.fields or ()
+            ]
+            lines += [
+                f"  arg {argument.index:2}  {argument.bytes:5}          {_declared(argument)}"
+                for argument in row.arguments or ()
+            ]
+    return "\n".join(printable(line) for line in lines)
+
+
+def _declared(part: TracepointField | TracepointArgument) -> str:
+    """Return a name and its type as C declares it."""
+    if not part.name:
+        return part.c_type
+    before, bracket, behind = part.c_type.partition(" [")
+    if "(*" in before:
+        return before.replace("(*", f"(*{part.name}", 1)
+    space = "" if before.endswith("*") else " "
+    return f"{before}{space}{part.name}{bracket.strip()}{behind}"

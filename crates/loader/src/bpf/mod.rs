@@ -1,5 +1,6 @@
 //! The one place that knows aya: opening objects (ours or any other), loading and attaching programs, reading maps.
 
+pub mod map;
 pub(crate) mod pin;
 pub(crate) mod probe;
 pub(crate) mod sys;

@@ -8,7 +8,7 @@ use std::{
 };
 
 use aya::Pod;
-use aya_obj::generated::{bpf_map_info, bpf_prog_info};
+use aya_obj::generated::{bpf_btf_info, bpf_map_info, bpf_prog_info};
 
 // enum bpf_cmd, include/uapi/linux/bpf.h
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
@@ -16,6 +16,8 @@ const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
 
 /// Entries asked for in one call.
 const CHUNK: usize = 4_096;
+/// Bytes of keys and values in one call, unless one entry is longer.
+const MOST_BYTES: usize = 4 << 20;
 
 /// `bpf(cmd, attr)`. The kernel reads zeros past the end of an `attr` that is shorter than its own.
 fn bpf<T>(cmd: libc::c_long, attr: &mut T) -> io::Result<libc::c_long> {
@@ -37,22 +39,59 @@ struct Batch {
     flags: u64,
 }
 
-/// All entries of a hash map with values of fixed size, in chunks (5.6 and later).
+/// All entries of a map, in chunks (of hash maps 5.6 and later, of others later).
 ///
 /// # Errors
 /// What the kernel said; `EINVAL` or `ENOTSUPP` (524) where it has no batches for this kind of map.
+pub(crate) fn entries(
+    map: BorrowedFd<'_>,
+    key_bytes: usize,
+    value_bytes: usize,
+) -> io::Result<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut entries = Vec::new();
+    chunks(map, key_bytes, value_bytes, |keys, values| {
+        let pairs = keys.chunks_exact(key_bytes).zip(values.chunks_exact(value_bytes));
+        entries.extend(pairs.map(|(key, value)| (key.to_vec(), value.to_vec())));
+    })?;
+    Ok(entries)
+}
+
+/// The same for keys and values of fixed size.
+///
+/// # Errors
+/// The same.
 pub(crate) fn lookup_all<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<(K, V)>> {
     let mut entries = Vec::new();
-    let mut chunk = CHUNK;
-    let mut position = None;
+    chunks(map, size_of::<K>(), size_of::<V>(), |keys, values| {
+        let pairs = keys.chunks_exact(size_of::<K>()).zip(values.chunks_exact(size_of::<V>()));
+        // SAFETY: each is as long as its type, and `Pod` takes any bytes.
+        entries.extend(pairs.map(|(key, value)| unsafe {
+            (key.as_ptr().cast::<K>().read_unaligned(), value.as_ptr().cast::<V>().read_unaligned())
+        }));
+    })?;
+    Ok(entries)
+}
+
+fn chunks(
+    map: BorrowedFd<'_>,
+    key_bytes: usize,
+    value_bytes: usize,
+    mut read: impl FnMut(&[u8], &[u8]),
+) -> io::Result<()> {
+    if key_bytes == 0 || value_bytes == 0 {
+        return Err(io::Error::from_raw_os_error(libc::EINVAL));
+    }
+    let mut chunk = CHUNK.min(MOST_BYTES / (key_bytes + value_bytes)).max(1);
+    // Of a hash map the number of a bucket, of others a key.
+    let mut position = vec![0u8; key_bytes.max(size_of::<u32>())];
+    let mut next = position.clone();
+    let mut is_first = true;
     loop {
-        let mut keys = Vec::<K>::with_capacity(chunk);
-        let mut values = Vec::<V>::with_capacity(chunk);
-        // A hash map's position is a bucket number.
-        let mut next = 0u32;
+        let mut keys = vec![0u8; chunk * key_bytes];
+        let mut values = vec![0u8; chunk * value_bytes];
         let mut attr = Batch {
-            in_batch: position.as_ref().map_or(0, |position| std::ptr::from_ref::<u32>(position) as u64),
-            out_batch: &raw mut next as u64,
+            in_batch: if is_first { 0 } else { position.as_ptr() as u64 },
+            out_batch: next.as_mut_ptr() as u64,
             keys: keys.as_mut_ptr() as u64,
             values: values.as_mut_ptr() as u64,
             count: chunk as u32,
@@ -71,17 +110,77 @@ pub(crate) fn lookup_all<K: Pod, V: Pod>(map: BorrowedFd<'_>) -> io::Result<Vec<
             Err(error) => return Err(error),
         };
         let count = (attr.count as usize).min(chunk);
-        // SAFETY: the kernel wrote `count` keys and values, and `count` fits the capacities.
-        unsafe {
-            keys.set_len(count);
-            values.set_len(count);
-        }
-        entries.extend(keys.into_iter().zip(values));
+        read(&keys[..count * key_bytes], &values[..count * value_bytes]);
         if last {
-            return Ok(entries);
+            return Ok(());
         }
-        position = Some(next);
+        is_first = false;
+        std::mem::swap(&mut position, &mut next);
     }
+}
+
+/// The part of `union bpf_attr` for entries of maps.
+#[repr(C)]
+struct Element {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    /// Or where the next key goes.
+    value: u64,
+    flags: u64,
+}
+
+fn element(cmd: libc::c_long, map: BorrowedFd<'_>, key: *const u8, value: *mut u8) -> io::Result<()> {
+    let mut attr =
+        Element { map_fd: map.as_raw_fd() as u32, padding: 0, key: key as u64, value: value as u64, flags: 0 };
+    bpf(cmd, &mut attr).map(drop)
+}
+
+/// Whether something is there; other errors stay errors.
+fn is_there(result: io::Result<()>) -> io::Result<bool> {
+    match result {
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        result => result.map(|()| true),
+    }
+}
+
+/// The value of a key, of so many bytes; `None` if it is not there.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn lookup(map: BorrowedFd<'_>, key: &[u8], value_bytes: usize) -> io::Result<Option<Vec<u8>>> {
+    const BPF_MAP_LOOKUP_ELEM: libc::c_long = 1;
+    let mut value = vec![0; value_bytes];
+    Ok(is_there(element(BPF_MAP_LOOKUP_ELEM, map, key.as_ptr(), value.as_mut_ptr()))?.then_some(value))
+}
+
+/// Writes an entry.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn update(map: BorrowedFd<'_>, key: &[u8], value: &[u8]) -> io::Result<()> {
+    const BPF_MAP_UPDATE_ELEM: libc::c_long = 2;
+    // The kernel only reads it.
+    element(BPF_MAP_UPDATE_ELEM, map, key.as_ptr(), value.as_ptr().cast_mut())
+}
+
+/// Takes an entry out; whether it was there.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn delete(map: BorrowedFd<'_>, key: &[u8]) -> io::Result<bool> {
+    const BPF_MAP_DELETE_ELEM: libc::c_long = 3;
+    is_there(element(BPF_MAP_DELETE_ELEM, map, key.as_ptr(), std::ptr::null_mut()))
+}
+
+/// The key after another, or the first; whether there is one.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn next_key(map: BorrowedFd<'_>, before: Option<&[u8]>, next: &mut [u8]) -> io::Result<bool> {
+    const BPF_MAP_GET_NEXT_KEY: libc::c_long = 4;
+    let before = before.map_or(std::ptr::null(), <[u8]>::as_ptr);
+    is_there(element(BPF_MAP_GET_NEXT_KEY, map, before, next.as_mut_ptr()))
 }
 
 /// What the kernel numbers: the commands that give the next id, and a descriptor of one.
@@ -94,6 +193,8 @@ pub(crate) struct Kind {
 pub(crate) const PROGRAMS: Kind = Kind { next_id: 11, fd_by_id: 13 };
 pub(crate) const MAPS: Kind = Kind { next_id: 12, fd_by_id: 14 };
 pub(crate) const LINKS: Kind = Kind { next_id: 31, fd_by_id: 30 };
+/// Type information.
+pub(crate) const BTFS: Kind = Kind { next_id: 23, fd_by_id: 19 };
 
 /// The part of `union bpf_attr` for ids.
 #[repr(C)]
@@ -152,6 +253,8 @@ pub(crate) unsafe trait Info {}
 unsafe impl Info for bpf_prog_info {}
 // SAFETY: as above.
 unsafe impl Info for bpf_map_info {}
+// SAFETY: as above.
+unsafe impl Info for bpf_btf_info {}
 
 /// `struct bpf_link_info` by its words of 8 bytes: what stands where depends on the type of the link.
 pub(crate) type LinkInfo = [u64; 16];
@@ -176,6 +279,20 @@ pub(crate) fn info<T: Info>(fd: BorrowedFd<'_>, info: &mut T) -> io::Result<usiz
 pub(crate) fn blank<T: Info>() -> T {
     // SAFETY: so the trait says.
     unsafe { std::mem::zeroed() }
+}
+
+/// Type information that somebody has loaded.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn btf(fd: BorrowedFd<'_>) -> io::Result<Vec<u8>> {
+    let mut about = blank::<bpf_btf_info>();
+    info(fd, &mut about)?;
+    let mut bytes = vec![0u8; about.btf_size as usize];
+    about = blank();
+    (about.btf, about.btf_size) = (bytes.as_mut_ptr() as u64, bytes.len() as u32);
+    info(fd, &mut about)?;
+    Ok(bytes)
 }
 
 fn program_info(program: BorrowedFd<'_>) -> io::Result<(bpf_prog_info, usize)> {

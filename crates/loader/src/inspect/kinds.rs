@@ -161,7 +161,7 @@ pub(super) fn program(number: u32) -> String {
     name(&PROGRAMS, number)
 }
 
-pub(super) fn map(number: u32) -> String {
+pub(crate) fn map(number: u32) -> String {
     name(&MAPS, number)
 }
 

@@ -1,10 +1,13 @@
-//! What is loaded into the kernel, of whomever: programs, maps and links.
+//! What is loaded into the kernel, of whomever: programs, maps and what is in them, links; its tracepoints and types.
 
+mod entries;
 pub(crate) mod holders;
 mod kinds;
 mod links;
 mod maps;
 mod programs;
+mod tracepoints;
+mod types;
 
 use std::{
     ffi::{CStr, c_char},
@@ -19,9 +22,13 @@ use crate::{
     privilege::{self, CAP_SYS_ADMIN},
 };
 
+pub use entries::entries;
+pub(crate) use kinds::map as map_kind;
 pub use links::links;
 pub use maps::maps;
 pub use programs::{Stats, programs};
+pub use tracepoints::tracepoints;
+pub use types::{kernel_layout, kernel_type};
 
 /// All of a kind that are there, each open, ascending by their ids, and who holds them.
 fn all(kind: sys::Kind, what: &str) -> Result<(Vec<OwnedFd>, Holders)> {

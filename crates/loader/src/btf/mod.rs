@@ -1,11 +1,24 @@
-//! The running kernel's type information (BTF), cut down to what is asked of it.
+//! Type information (BTF): of the running kernel, of objects, of maps.
+//!
+//! This file reads it, and cuts the kernel's down to what is asked of it. `types` says what a type is, `data` reads and
+//! writes values of it, `layout` prints it.
 //!
 //! A kernel describes more than 100,000 types. Having aya read all of them, and look through them once for each struct
 //! of an object, takes longer than all else about attaching a tool.
 //!
 //! The format is Documentation/bpf/btf.rst.
 
-use std::{collections::HashSet, ops::Range};
+mod data;
+mod layout;
+mod types;
+
+use std::{borrow::Cow, collections::HashSet, ops::Range};
+
+pub use data::Data;
+pub(crate) use data::{decode, encode, sum};
+pub use layout::Layout;
+pub(crate) use layout::{c_layout, declaration, python_layout};
+pub(crate) use types::{Member, Shape};
 
 const HEADER_LEN: usize = 24;
 const MAGIC: u16 = 0xeb9f;
@@ -111,6 +124,7 @@ pub(crate) fn questions(btf_ext: &[u8]) -> Option<Vec<u32>> {
 }
 
 /// A type: where it is, and its first words.
+#[derive(Debug)]
 struct Type {
     at: Range<usize>,
     name: u32,
@@ -120,6 +134,11 @@ struct Type {
 impl Type {
     fn kind(&self) -> u32 {
         self.info >> 24 & 0x1f
+    }
+
+    /// A struct's: its members may be bit fields. An enum's: it is signed. A declaration's: it is of a union.
+    fn has_flag(&self) -> bool {
+        self.info >> 31 == 1
     }
 
     /// Whether it has a list of any length.
@@ -154,8 +173,10 @@ fn tail_len(kind: u32, vlen: usize) -> Option<usize> {
     })
 }
 
-struct Btf<'a> {
-    bytes: &'a [u8],
+/// Type information that was looked through once.
+#[derive(Debug)]
+pub struct Btf<'a> {
+    bytes: Cow<'a, [u8]>,
     header_len: usize,
     strings: Range<usize>,
     /// The one with id 1 first.
@@ -163,8 +184,10 @@ struct Btf<'a> {
 }
 
 impl<'a> Btf<'a> {
-    fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let field = |index: usize| word(bytes, 4 + 4 * index).map(|value| value as usize);
+    /// `None`: it is malformed, or has a kind of types that is not known here.
+    pub(crate) fn parse(bytes: impl Into<Cow<'a, [u8]>>) -> Option<Self> {
+        let bytes = bytes.into();
+        let field = |index: usize| word(&bytes, 4 + 4 * index).map(|value| value as usize);
         if u16::from_ne_bytes(*bytes.first_chunk()?) != MAGIC {
             return None;
         }
@@ -183,7 +206,7 @@ impl<'a> Btf<'a> {
         // A type is 20 bytes in the mean.
         let mut types = Vec::with_capacity(type_len / 16);
         while !rest.is_empty() {
-            let next = read_type(bytes, rest.start)?;
+            let next = read_type(&bytes, rest.start)?;
             rest.start = next.at.end;
             types.push(next);
         }
@@ -191,14 +214,19 @@ impl<'a> Btf<'a> {
     }
 
     /// The name of a type, without what comes after three underscores: CO-RE's flavour, which the kernel does not have.
-    fn name(&self, of: &Type) -> Option<&'a [u8]> {
-        let name = self.bytes.get(self.strings.clone())?.get(of.name as usize..)?;
-        let name = &name[..name.iter().position(|byte| *byte == 0)?];
+    fn name(&self, of: &Type) -> Option<&[u8]> {
+        let name = self.text(of.name)?;
         Some(name.windows(3).position(|window| window == b"___").map_or(name, |end| &name[..end]))
     }
 
+    /// A string, by its offset.
+    fn text(&self, offset: u32) -> Option<&[u8]> {
+        let text = self.bytes.get(self.strings.clone())?.get(offset as usize..)?;
+        Some(&text[..text.iter().position(|byte| *byte == 0)?])
+    }
+
     /// The names of types that have members.
-    fn names(&self) -> HashSet<&'a [u8]> {
+    fn names(&self) -> HashSet<&[u8]> {
         let with_members = self.types.iter().filter(|of| of.name != 0 && of.has_members());
         with_members.filter_map(|of| self.name(of)).collect()
     }
@@ -217,7 +245,7 @@ impl<'a> Btf<'a> {
             if of.kind() != kind::PTR {
                 for at in references(of) {
                     // Id 0 is void, which holds nothing.
-                    open.extend((word(self.bytes, at)? as usize).checked_sub(1));
+                    open.extend((word(&self.bytes, at)? as usize).checked_sub(1));
                 }
             }
         }
@@ -239,7 +267,7 @@ impl<'a> Btf<'a> {
             let start = types.len();
             types.extend_from_slice(&self.bytes[of.at.clone()]);
             for at in references(of) {
-                let id = word(self.bytes, at)? as usize;
+                let id = word(&self.bytes, at)? as usize;
                 let number = id.checked_sub(1).map_or(Some(&0), |index| numbers.get(index))?;
                 types[start + at - of.at.start..][..4].copy_from_slice(&number.to_ne_bytes());
             }
