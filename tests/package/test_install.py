@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import filecmp
 import json
-import tarfile
+import platform
+import subprocess
 from typing import TYPE_CHECKING
 
-from tests.support.install import ROOT, Environment, checkout, run, sdist
+import pytest
+
+from tests.support.install import ENDS, ROOT, Environment, checkout, run
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from tests.support.install import Distribution, Python
+
+PLATFORM = f"manylinux_2_28_{platform.machine()}"
 SOURCE = "crates/ebpf/src/xdp.rs"
 
 
@@ -33,11 +40,36 @@ def change_a_bpf_source(project: Path) -> None:
     assert path.read_text() != text
 
 
-def test_stable_rust_is_enough(tmp_path: Path, fresh: Environment) -> None:
-    project = checkout(tmp_path / "project")
-    installed = fresh.pip_install(".", cwd=project)
+@pytest.fixture
+def empty(tmp_path: Path) -> Path:
+    """Return a folder with nothing in it."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("python", ENDS, ids=str)
+def test_the_wheel_installs_alone(
+    distribution: Distribution, make: Callable[[Python], Environment], empty: Path, python: Python
+) -> None:
+    environment = make(python)
+    installed = environment.pip_install("--only-binary=:all:", distribution.wheel, cwd=empty)
     assert installed.returncode == 0, installed.stderr
-    tools_work(fresh)
+    assert environment.tool("--help").startswith("Usage: ebpflab")
+    tools_work(environment)
+
+
+@pytest.mark.parametrize(("abi", "taken"), [("abi3", True), ("cp314t", False)])
+def test_the_wheel_is_not_for_python_without_the_lock(
+    distribution: Distribution, fresh: Environment, empty: Path, abi: str, taken: bool
+) -> None:
+    """The stable ABI of free-threaded Python is another; pip says that there is none, and takes the sdist."""
+    tag = ["--python-version", "3.14", "--implementation", "cp", "--abi", abi, "--platform", PLATFORM]
+    where = ["--no-index", "--find-links", str(distribution.wheel.parent), "--only-binary=:all:", "--no-deps"]
+    command = [str(fresh.folder / "bin/python"), "-m", "pip", "download", *where, *tag, "ebpflab"]
+    done = subprocess.run(command, cwd=empty, env=fresh.env, text=True, capture_output=True, check=False)
+    assert (done.returncode == 0) == taken
+    assert ("No matching distribution found for ebpflab" in done.stderr) != taken
 
 
 def test_an_edited_bpf_source_without_a_toolchain_stops_the_build(tmp_path: Path, fresh: Environment) -> None:
@@ -65,23 +97,15 @@ def test_a_damaged_object_is_never_embedded(tmp_path: Path, fresh: Environment) 
     assert "xdp.o is not the one that was built" in installed.stdout + installed.stderr
 
 
-def test_an_sdist_installs_alone(tmp_path: Path, fresh: Environment) -> None:
-    archive = sdist(checkout(tmp_path / "project"), tmp_path / "dist")
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    installed = fresh.pip_install(archive, cwd=empty)
+@pytest.mark.parametrize("python", ENDS, ids=str)
+def test_the_sdist_installs_alone(
+    distribution: Distribution, make: Callable[[Python], Environment], empty: Path, python: Python
+) -> None:
+    """Stable Rust is enough."""
+    environment = make(python)
+    installed = environment.pip_install(distribution.sdist, cwd=empty)
     assert installed.returncode == 0, installed.stderr
-    tools_work(fresh)
-
-
-def test_an_sdist_holds_sources_objects_and_licences(tmp_path: Path) -> None:
-    with tarfile.open(sdist(ROOT, tmp_path)) as archive:
-        names = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = ["Cargo.lock", "crates/loader/bpf/manifest.toml", "crates/loader/bpf/x86_64/xdp.o", SOURCE]
-    wanted += ["crates/ebpf/build.rs", "crates/ebpf/rustc-remap", "python/ebpflab/py.typed", "README.md"]
-    wanted += ["LICENSE-APACHE", "LICENSE-GPL2", "LICENSE-MIT"]
-    assert not set(wanted) - names
-    assert not [name for name in names if name.startswith(("target/", ".venv/")) or name.endswith(".so")]
+    tools_work(environment)
 
 
 def test_the_toolchain_builds_from_source(tmp_path: Path, equipped: Environment) -> None:
@@ -94,16 +118,15 @@ def test_the_toolchain_builds_from_source(tmp_path: Path, equipped: Environment)
 
 
 def test_objects_are_the_same_wherever_they_are_built(tmp_path: Path, equipped: Environment) -> None:
-    """Two folders of different depth give the same bytes, and they are the committed ones.
+    """Another folder, of another depth, gives the same bytes as whoever committed them had.
 
     The kernel lane runs the committed objects; that they are these is what makes it a test of the sources too.
     """
     committed = ROOT / "crates/loader/bpf"
     files = [str(path.relative_to(committed)) for path in committed.rglob("*") if path.is_file()]
     assert len(files) > 1
-    for folder in (tmp_path / "one", tmp_path / "two/deeper"):
-        project = checkout(folder)
-        # Each with a target folder of its own, as two people would have.
-        run("cargo", "build-ebpf", cwd=project, env=equipped.env | {"CARGO_TARGET_DIR": str(folder / "target")})
-        _, different, missing = filecmp.cmpfiles(committed, project / "crates/loader/bpf", files, shallow=False)
-        assert (different, missing) == ([], [])
+    project = checkout(tmp_path / "one/deeper")
+    # With a target folder of its own, as another person would have.
+    run("cargo", "build-ebpf", cwd=project, env=equipped.env | {"CARGO_TARGET_DIR": str(tmp_path / "target")})
+    _, different, missing = filecmp.cmpfiles(committed, project / "crates/loader/bpf", files, shallow=False)
+    assert (different, missing) == ([], [])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -40,7 +41,7 @@ from ebpflab.records import (
 from ebpflab.views import activity, calls, cgroup, count, flows, latency, live, syscalls, traffic, xdp
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
-from ebpflab.views.table import printable, time_of_day
+from ebpflab.views.table import harmless, printable, time_of_day
 
 from tests.support import examples
 
@@ -349,6 +350,13 @@ def test_names_cannot_harm_a_terminal(name: str, shown: str) -> None:
     assert text.splitlines()[1].endswith(f"  {shown}")
     assert len(text.splitlines()) == 2
     text.encode()
+
+
+def test_json_cannot_harm_a_terminal() -> None:
+    name = "".join(map(chr, range(0x100)))
+    text = harmless(json.dumps(name, ensure_ascii=False))
+    assert not [char for char in text if ord(char) < 0x20 or 0x7F <= ord(char) < 0xA0]
+    assert json.loads(text) == name
 
 
 def test_lines_of_opens() -> None:

@@ -1,11 +1,12 @@
 //! One declaration of each record, from which its JSON comes and its documentation: `record!` makes the struct, its
 //! serialisation and its [`Schema`].
 
-use std::{borrow::Cow, fmt};
+use std::{borrow::Cow, fmt, io};
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use ebpflab_common::exec::arguments;
 use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::ser::Formatter;
 
 use crate::btf::Data;
 
@@ -91,7 +92,8 @@ pub trait Record: Serialize {
 
     /// Appends the record as one line of JSON.
     fn write_json_line(&self, out: &mut Vec<u8>) {
-        serde_json::to_writer(&mut *out, self).expect("records have string keys, and a Vec takes all");
+        let mut serializer = serde_json::Serializer::with_formatter(&mut *out, Harmless);
+        self.serialize(&mut serializer).expect("records have string keys, and a Vec takes all");
         out.push(b'\n');
     }
 
@@ -100,6 +102,24 @@ pub trait Record: Serialize {
         let mut line = Vec::new();
         self.write_json_line(&mut line);
         line
+    }
+}
+
+/// Compact JSON that a terminal may be given: the control characters that JSON lets stand (DEL and C1) are escaped too.
+struct Harmless;
+
+impl Formatter for Harmless {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        // C1 starts with this byte in UTF-8. Most fragments have neither, and this is where events become JSON.
+        if !fragment.bytes().any(|byte| matches!(byte, 0x7f | 0xc2)) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut rest = fragment;
+        while let Some((at, control)) = rest.char_indices().find(|(_, char)| matches!(char, '\x7f'..='\u{9f}')) {
+            write!(writer, "{}\\u{:04x}", &rest[..at], u32::from(control))?;
+            rest = &rest[at + control.len_utf8()..];
+        }
+        writer.write_all(rest.as_bytes())
     }
 }
 
@@ -340,6 +360,17 @@ mod tests {
 
     fn json(line: &Line<'_>) -> String {
         String::from_utf8(line.to_json_line()).expect("JSON is UTF-8")
+    }
+
+    #[test]
+    fn no_control_character_is_written() {
+        for code in (0..0x100).chain([0x2028, 0x1f980]) {
+            let name = format!("a{}b", char::from_u32(code).expect("a character"));
+            let line = json(&Line { name: Some(name.as_bytes().into()), extra: Optional(None), parts: Vec::new() });
+            assert!(!line.trim_end_matches('\n').contains(char::is_control), "{code:#x}");
+            let read: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+            assert_eq!(read["name"], name);
+        }
     }
 
     #[test]

@@ -90,9 +90,10 @@ def _write(explained: Explanation, *, json: bool) -> None:
 
     from ebpflab.cli.output import write_text  # noqa: PLC0415
     from ebpflab.views import verifier as view  # noqa: PLC0415
+    from ebpflab.views.table import harmless  # noqa: PLC0415
 
     if json:
-        write_text(dumps({"type": "explanation"} | asdict(explained), ensure_ascii=False))
+        write_text(harmless(dumps({"type": "explanation"} | asdict(explained), ensure_ascii=False)))
     else:
         write_text(view.explanation(explained))
 

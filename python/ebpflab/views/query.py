@@ -7,7 +7,7 @@ import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from ebpflab.views.table import printable
+from ebpflab.views.table import harmless, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +32,7 @@ def lines(answer: Answer) -> Iterator[str]:
     """Yield a line of JSON for each row."""
     for row in answer.rows:
         record = dict(zip(answer.columns, row, strict=True))
-        yield json.dumps(record, default=_plain, ensure_ascii=False, separators=(",", ":")) + "\n"
+        yield harmless(json.dumps(record, default=_plain, ensure_ascii=False, separators=(",", ":"))) + "\n"
 
 
 def table(answer: Answer) -> Iterator[str]:

@@ -50,6 +50,15 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text)
 
 
+#: JSON lets them stand in strings, and a terminal obeys them.
+_CONTROLS = {code: f"\\u{code:04x}" for code in range(0x7F, 0xA0)}
+
+
+def harmless(json: str) -> str:
+    """Return JSON that a terminal may be given: no control character is left in it."""
+    return json.translate(_CONTROLS)
+
+
 def time_of_day(time: int) -> str:
     """Return the local time of day, to the millisecond, of nanoseconds since the epoch."""
     return f"{datetime.fromtimestamp(time // 10**9).astimezone():%H:%M:%S}.{time // 10**6 % 1000:03}"
