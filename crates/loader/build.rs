@@ -27,6 +27,7 @@ const OBJECTS: &[&str] = &[
     "latency",
     "open",
     "probe",
+    "stacks",
     "syscalls",
     "traffic",
     "xdp",

@@ -64,6 +64,7 @@ from ebpflab.records import (
     SourceCount,
     SourceLine,
     Sources,
+    StackCount,
     Summary,
     SyscallCount,
     Tracepoint,
@@ -84,6 +85,7 @@ from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.latency import Histogram, LatencyCounter, latency
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.pinned import pin_xdp, pinned_xdp, unpin_xdp
+from ebpflab.tools.stacks import StackCounter, stacks
 from ebpflab.tools.syscalls import SyscallCounter, syscalls
 from ebpflab.tools.traffic import TrafficCounter, traffic
 from ebpflab.tools.xdp import PacketCounter, xdp
@@ -160,6 +162,8 @@ __all__ = [
     "SourceCount",
     "SourceLine",
     "Sources",
+    "StackCount",
+    "StackCounter",
     "Struct",
     "Summary",
     "SyscallCount",
@@ -194,6 +198,7 @@ __all__ = [
     "query",
     "recover",
     "replay",
+    "stacks",
     "syscalls",
     "tracepoints",
     "traffic",

@@ -6,7 +6,20 @@ from ebpflab import _ebpflab
 from ebpflab.records import Feature, HookVerdict, Verdict
 
 #: The tools that there are verdicts on.
-TOOLS = ("calls", "cgroup", "count", "dashboard", "exec", "flows", "latency", "open", "syscalls", "traffic", "xdp")
+TOOLS = (
+    "calls",
+    "cgroup",
+    "count",
+    "dashboard",
+    "exec",
+    "flows",
+    "latency",
+    "open",
+    "stacks",
+    "syscalls",
+    "traffic",
+    "xdp",
+)
 
 
 def features() -> tuple[Feature, ...]:

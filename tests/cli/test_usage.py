@@ -62,7 +62,7 @@ WRONG_FOR_LIMITED = (
     (["-p", "1"], "-p"),
 )
 LIMITED = (["cgroup", "/"], ["flows", "--iface", "lo"], ["traffic", "--iface", "lo"])
-CALLS = (["calls", "libc:malloc"], ["latency", "libc:malloc"], ["syscalls"])
+CALLS = (["calls", "libc:malloc"], ["latency", "libc:malloc"], ["stacks", "libc:malloc"], ["syscalls"])
 WRONG = [
     *((command + arguments, word) for command in (*COUNTERS, *LIMITED, *SOURCES) for arguments, word in WRONG_FOR_ALL),
     *((command + arguments, word) for command in COUNTERS for arguments, word in WRONG_FOR_COUNTERS),
@@ -81,6 +81,11 @@ WRONG = [
     (["calls", "vfs_read", "tracepoint:sched"], "tracepoint:CATEGORY:NAME"),
     (["calls", "libc:+0xg"], "hexadecimal"),
     (["calls", "libc:malloc", "-x"], "-x"),
+    (["stacks"], "--sample HZ"),
+    (["stacks", "vfs_read", "--sample", "99"], "either targets or --sample HZ"),
+    (["stacks", "--sample", "0"], "--sample"),
+    (["stacks", "--sample", "99", "--overwrite"], "--folded or --svg"),
+    (["stacks", "kprobe:"], "a name is missing"),
     (["syscalls", "surplus"], "surplus"),
     (["--nope"], "--nope"),
     (["nope"], "nope"),

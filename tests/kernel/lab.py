@@ -331,6 +331,12 @@ class Executions(Workload):
     script = "executions.py"
 
 
+def cpu_seconds(pid: int) -> float:
+    """Return how long a process has had a CPU."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def raw(record: Record, field: str) -> bytes | None:
     """Return the bytes of a text in a record; None for null."""
     if f"{field}_bytes" in record:

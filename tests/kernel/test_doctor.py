@@ -48,7 +48,7 @@ def _of_verdict(verdict: ebpflab.Verdict) -> tuple[set[str] | None, set[str]]:
     return (taken if verdict.works else None), can
 
 
-#: A target for each hook of `calls`, in the order in which doctor tries examples of them.
+#: A target for each hook of `calls` and `stacks`, in the order in which doctor tries examples of them.
 CALLS = {
     "fentry": "fentry:vfs_read",
     "kprobe": "kprobe:vfs_read",
@@ -60,6 +60,16 @@ CALLS = {
 
 #: The same for `latency`.
 TIMED = {"fentry": "fentry:vfs_read", "kprobe": "kprobe:vfs_read", "uprobe": "libc:llabs"}
+
+
+def stacks(hook: str | None = None) -> ebpflab.StackCounter:
+    """Take the stacks of a target that needs a hook, or of the first that works."""
+    if hook:
+        return ebpflab.stacks(CALLS[hook])
+    for target in CALLS.values():
+        with contextlib.suppress(ebpflab.EbpflabError, OSError):
+            return ebpflab.stacks(target)
+    raise ebpflab.AttachError("nothing works", "", "")
 
 
 def latency(hook: str | None = None) -> ebpflab.LatencyCounter:
@@ -94,6 +104,7 @@ def real(iface: str) -> Callable[[], Abilities]:
         "flows": (lambda **options: ebpflab.flows(iface, **options), ("tcx", "clsact")),
         "latency": (latency, tuple(TIMED)),
         "open": (ebpflab.opens, lab.HOOKS),
+        "stacks": (stacks, tuple(CALLS)),
         "traffic": (lambda **options: ebpflab.traffic(iface, **options), ("tcx", "clsact")),
         "syscalls": (lambda **_: ebpflab.syscalls(), ("raw_tracepoint",)),
         "xdp": (lambda: ebpflab.xdp(iface), ()),

@@ -39,6 +39,7 @@ STEMS = {
     "count": "count",
     "dashboard": "open",
     "latency": "latency",
+    "stacks": "stacks",
     "syscalls": "syscalls",
 }
 
@@ -186,6 +187,54 @@ def test_calls_counts_the_same_23_calls(
     ended = tool.stop()
     (row,) = ended.summary["counts"]
     assert (row["target"].rpartition(":")[2], row["count"]) == (TARGETS[hook][0].rpartition(":")[2], 23)
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+#: For each hook of `stacks` what is asked for, and the innermost function.
+STACKS = {
+    "fentry": ("fentry:do_sys_openat2", "do_sys_openat2"),
+    "kprobe": ("kprobe:do_sys_openat2", "do_sys_openat2"),
+    "raw_tracepoint": ("raw_tracepoint:task_rename", "__set_task_comm"),
+    "tracepoint": ("tracepoint:task:task_rename", "__set_task_comm"),
+    "uprobe": ("libc:llabs", "llabs"),
+}
+
+
+@cells("stacks", tuple(STACKS))
+def test_stacks_counts_the_same_23_calls(
+    start: Start, opener: lab.Opener, caller: lab.Caller, hook: str, record_property: Record
+) -> None:
+    target, innermost = STACKS[hook]
+    pid = caller.pid if hook in {"raw_tracepoint", "tracepoint", "uprobe"} else opener.pid
+    arguments = ("--by", "pid", "-i", "60", "--pid", str(pid))
+    tool = start("stacks", target, *arguments, wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook, {hook}, record_property)
+    opened(opener)
+    if hook == "uprobe":
+        caller.do("calls", 23)
+    else:
+        caller.do("named", [f"name-{number}" for number in range(23)])
+    ended = tool.stop()
+    rows = ended.summary["counts"]
+    assert {(row["kernel"] or row["user"])[0] for row in rows} == {innermost}
+    assert sum(row["count"] for row in rows) == ended.ledger["submitted"] == 23
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+@cells("stacks", ("perf_event",))
+def test_stacks_samples_a_process(start: Start, caller: lab.Caller, hook: str, record_property: Record) -> None:
+    tool = start("stacks", "--sample", "49", "--by", "pid", "-i", "60", "--pid", str(caller.pid))
+    lab.skip_unless_able(tool, hook)
+    # Before there are links for it the kernel lists it nowhere.
+    assert lab.RELEASE < (5, 15) or lab.hooked(tool.process.pid) == {("stacks_clock", hook)}
+    verified(tool, record_property)
+    while lab.cpu_seconds(caller.pid) < 1:
+        caller.do("threads", 20_000)
+    ended = tool.stop()
+    rows = ended.summary["counts"]
+    assert sum(row["count"] for row in rows) == ended.ledger["submitted"] > 0
+    assert {row["pid"] for row in rows} == {caller.pid}
+    assert any({"llabs", "lfind"} & set(row["user"]) for row in rows)
     assert (ended.status, ended.stderr) == (0, "")
 
 

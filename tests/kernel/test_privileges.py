@@ -22,12 +22,15 @@ if TYPE_CHECKING:
 
 #: Those that tools might need, by their numbers; CAP_SYS_ADMIN first, since it stands for others.
 CAPABILITIES = {"CAP_SYS_ADMIN": 21, "CAP_SYS_RESOURCE": 24, "CAP_NET_ADMIN": 12, "CAP_PERFMON": 38, "CAP_BPF": 39}
+#: Those, and what it takes to see what processes have mapped, and to read their files.
+KEPT = {**CAPABILITIES, "CAP_SYS_PTRACE": 19, "CAP_DAC_READ_SEARCH": 2}
 #: Of each tool what is attached, and the arguments of its command.
 ARGUMENTS: dict[str, tuple[str, ...]] = {
     "calls": ("raw_tracepoint:sys_enter",),
     "cgroup": ("/",),
     "flows": ("--iface", "IFACE"),
     "latency": ("libc:getppid",),
+    "stacks": ("raw_tracepoint:cpuhp_enter",),
     "traffic": ("--iface", "IFACE"),
     "xdp": ("--iface", "IFACE"),
 }
@@ -44,6 +47,7 @@ def attach(tool: str, iface: str) -> Callable[[], ebpflab.Session]:
         "flows": lambda: ebpflab.flows(iface),
         "latency": lambda: ebpflab.latency("libc:getppid"),
         "open": ebpflab.opens,
+        "stacks": lambda: ebpflab.stacks("raw_tracepoint:cpuhp_enter"),
         "syscalls": ebpflab.syscalls,
         "traffic": lambda: ebpflab.traffic(iface),
         "xdp": lambda: ebpflab.xdp(iface),
@@ -82,8 +86,8 @@ def capabilities(pid: int) -> set[str]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         for field in FIELDS:
             found |= of_line((task / "status").read_text(), field)
-    known = {name for name, number in CAPABILITIES.items() if found & 1 << number}
-    assert found == sum(1 << CAPABILITIES[name] for name in known), hex(found)
+    known = {name for name, number in KEPT.items() if found & 1 << number}
+    assert found == sum(1 << KEPT[name] for name in known), hex(found)
     return known
 
 

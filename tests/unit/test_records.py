@@ -54,6 +54,7 @@ from ebpflab.records import (
     SourceCount,
     SourceLine,
     Sources,
+    StackCount,
     Summary,
     SyscallCount,
     Tracepoint,
@@ -77,6 +78,7 @@ STAND_INS = {
     "FlowReading": {"time", "counts"},
     "LatencyReading": {"time", "counts"},
     "PidReading": {"time", "counts"},
+    "StackReading": {"time", "counts"},
     "TrafficReading": {"time", "counts"},
     "SyscallReading": {"time", "counts"},
     # A dict by protocol.
@@ -203,6 +205,7 @@ EXAMPLES = [
     UNATTRIBUTED,
     TrafficCounts((PROCESS,), (UNATTRIBUTED,), PacketCount(1, 60), PacketCount(23, 2300)),
     CallCount("libc:malloc", 1, "init", None, None, None, 23, 0.5),
+    StackCount(1, "init", None, None, None, ("vfs_read", "ksys_read"), ("read", "main"), 23),
     SyscallCount("read", 0, "x86_64", None, None, 7, "/build", CONTAINER, 23, 7, (ERROR,), 2300, 200, 0.5),
     ERROR,
     BUCKET,

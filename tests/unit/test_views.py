@@ -33,12 +33,14 @@ from ebpflab.records import (
     SlowCall,
     SourceCount,
     Sources,
+    StackCount,
     Summary,
     SyscallCount,
     TrafficCounts,
     UnattributedCount,
 )
-from ebpflab.views import activity, calls, cgroup, count, flows, latency, live, syscalls, traffic, xdp
+from ebpflab.tools.stacks import folded
+from ebpflab.views import activity, calls, cgroup, count, flows, latency, live, stacks, syscalls, traffic, xdp
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
 from ebpflab.views.table import harmless, printable, time_of_day
@@ -126,6 +128,41 @@ def test_calls_are_shown_by_what_they_are_told_apart() -> None:
     ]
     (text,) = calls.frames([Reading(SECOND, plain * (calls.ROWS + 2))])
     assert text.splitlines()[-1] == "2 more with 46 calls"
+
+
+def test_stacks_are_shown_from_the_innermost_function_on() -> None:
+    user = ("f\x1b", "g", "h", "i", "main", "start")
+    rows = [
+        StackCount(None, "sh", None, None, None, ("vfs_read",), user, 3),
+        StackCount(None, "sh", None, None, None, (), (), 1),
+    ]
+    (text,) = stacks.frames([Reading(SECOND, rows)])
+    assert text.splitlines() == [
+        "    COUNT      %  COMM             STACK, THE INNERMOST FIRST",
+        "        3   75.0  sh               vfs_read < f\\x1b < g < h < i < main < 1 more",
+        "        1   25.0  sh               [no stack]",
+    ]
+    text = stacks.totals(Summary(NO_LEDGER, 2.0, rows[:1] * (stacks.ROWS + 2)))
+    assert text.splitlines()[-1] == "2 more with 6"
+    assert stacks.totals(Summary(NO_LEDGER, 2.0, [])) == "    COUNT      %  STACK, THE INNERMOST FIRST"
+
+
+def test_stacks_are_folded_from_the_outermost_function_on() -> None:
+    container = Container("0123456789abcdef" * 4, "docker", "web")
+    rows = [
+        StackCount(None, "a;b", None, None, None, ("vfs_read", "ksys_read"), ("read", "main"), 2),
+        StackCount(None, "a;b", None, None, None, ("vfs_read", "ksys_read"), ("read", "main"), 1),
+        StackCount(7, None, 8, "/build", None, (), ("x\ny",), 1),
+        StackCount(None, None, 8, "/build", container, (), ("f",), 1),
+        StackCount(None, None, None, None, None, (), (), 1),
+    ]
+    assert folded(rows).splitlines() == [
+        "/build;(gone)-7;x\\ny 1",
+        "[no stack] 1",
+        "a:b;main;read;ksys_read_[k];vfs_read_[k] 3",
+        "docker web;f 1",
+    ]
+    assert folded([]) == ""
 
 
 def test_latencies_are_shown_with_bars() -> None:

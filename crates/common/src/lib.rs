@@ -16,6 +16,7 @@ pub mod latency;
 pub mod ledger;
 pub mod open;
 pub mod packet;
+pub mod stacks;
 pub mod syscall;
 pub mod syscalls;
 pub mod traffic;

@@ -6,12 +6,12 @@
 use aya_ebpf::{
     bindings::{TC_ACT_UNSPEC, xdp_action::XDP_PASS},
     macros::{
-        cgroup_skb, cgroup_sock, classifier, fentry, fexit, kprobe, kretprobe, raw_tracepoint, tracepoint, uprobe,
-        uretprobe, xdp,
+        cgroup_skb, cgroup_sock, classifier, fentry, fexit, kprobe, kretprobe, perf_event, raw_tracepoint, tracepoint,
+        uprobe, uretprobe, xdp,
     },
     programs::{
-        FEntryContext, FExitContext, ProbeContext, RawTracePointContext, RetProbeContext, SkBuffContext, SockContext,
-        TcContext, TracePointContext, XdpContext,
+        FEntryContext, FExitContext, PerfEventContext, ProbeContext, RawTracePointContext, RetProbeContext,
+        SkBuffContext, SockContext, TcContext, TracePointContext, XdpContext,
     },
 };
 // For the licence and the panic handler.
@@ -46,6 +46,11 @@ fn probe_kprobe(_ctx: ProbeContext) -> u32 {
 
 #[kretprobe(function = "do_sys_openat2")]
 fn probe_kretprobe(_ctx: RetProbeContext) -> u32 {
+    0
+}
+
+#[perf_event]
+fn probe_perf(_ctx: PerfEventContext) -> u32 {
     0
 }
 

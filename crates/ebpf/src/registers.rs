@@ -2,6 +2,8 @@
 
 #[cfg(bpf_target_arch = "aarch64")]
 use aya_ebpf::EbpfContext as _;
+#[cfg(bpf_target_arch = "x86_64")]
+use aya_ebpf::helpers::bpf_probe_read_user;
 use aya_ebpf::programs::{ProbeContext, RetProbeContext};
 use ebpflab_common::{
     open::Call,
@@ -154,6 +156,22 @@ pub fn stack_at_entry(ctx: &ProbeContext) -> u64 {
 pub fn stack_at_return(ctx: &RetProbeContext) -> u64 {
     // SAFETY: the context of a kretprobe or uretprobe.
     unsafe { (*ctx.as_ptr().cast::<aya_ebpf::bindings::user_pt_regs>()).sp }
+}
+
+/// Where a function of a program that has just been entered will return to.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn return_address(ctx: &ProbeContext) -> Option<u64> {
+    // SAFETY: the helper checks the address, it never faults.
+    unsafe { bpf_probe_read_user(stack_at_entry(ctx) as *const u64) }.ok()
+}
+
+/// Where a function of a program that has just been entered will return to: the link register.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn return_address(ctx: &ProbeContext) -> Option<u64> {
+    // SAFETY: the context of a uprobe.
+    Some(unsafe { (*ctx.as_ptr().cast::<aya_ebpf::bindings::user_pt_regs>()).regs[30] })
 }
 
 /// The path of an open call that is returning; `None` where that is not to be seen any more.

@@ -141,6 +141,25 @@ pub(crate) fn functions(path: &Path) -> Result<BTreeMap<String, BTreeSet<u64>>> 
     })
 }
 
+/// All functions of a binary, those that are not exported too: where each is in the file, its length, its name.
+///
+/// # Errors
+/// [`Error::Os`]; [`Error::InvalidArgument`] for what is no ELF file.
+pub(crate) fn symbols(path: &Path) -> Result<Vec<(u64, u64, String)>> {
+    with(path, |binary| {
+        let code = code(binary);
+        let symbols = binary.symbols().chain(binary.dynamic_symbols()).filter_map(|symbol| {
+            let is_function = symbol.kind() == SymbolKind::Text && symbol.is_definition();
+            let (address, offset, _) =
+                code.iter().find(|(address, _, len)| (*address..address + len).contains(&symbol.address()))?;
+            let name = symbol.name().ok()?;
+            let name = name.split('@').next().unwrap_or(name);
+            is_function.then(|| (symbol.address() - address + offset, symbol.size(), name.to_owned()))
+        });
+        symbols.collect()
+    })
+}
+
 /// The place of a program's first instruction in its file.
 ///
 /// # Errors

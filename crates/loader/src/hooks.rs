@@ -34,11 +34,13 @@ pub enum Kind {
     CgroupSock,
     /// Breakpoints in programs and libraries.
     Uprobe,
+    /// Events of perf, such as the clocks of CPUs.
+    PerfEvent,
 }
 
 impl Kind {
     /// All kinds with their names.
-    pub const ALL: [(Self, &'static str); 10] = [
+    pub const ALL: [(Self, &'static str); 11] = [
         (Self::Fentry, "fentry"),
         (Self::Kprobe, "kprobe"),
         (Self::Kretprobe, "kretprobe"),
@@ -49,6 +51,7 @@ impl Kind {
         (Self::CgroupSkb, "cgroup_skb"),
         (Self::CgroupSock, "cgroup_sock"),
         (Self::Uprobe, "uprobe"),
+        (Self::PerfEvent, "perf_event"),
     ];
 
     /// Whether it is taken without being asked for.
@@ -201,6 +204,7 @@ fn probe_for(target: &Target) -> &'static str {
         Target::CgroupSock(_) => "probe_sock",
         Target::Uprobe(_) => "probe_uprobe",
         Target::Uretprobe(_) => "probe_uretprobe",
+        Target::Clock(..) => "probe_perf",
     }
 }
 

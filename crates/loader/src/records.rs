@@ -33,9 +33,9 @@ record! {
     pub struct Hook {
         /// Name of the program.
         pub program: String,
-        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`, `cgroup_sock`, `uprobe`, `uretprobe`.
+        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`, `cgroup_sock`, `uprobe`, `uretprobe`, `perf_event`.
         pub kind: String,
-        /// Kernel function, tracepoint, function of a program or library, or interface or cgroup and direction.
+        /// Kernel function, tracepoint, function of a program or library, interface or cgroup and direction, or clocks and how often they tick.
         pub target: String,
         /// Why this one: `first choice`, `asked for`, or what was wrong with those before it.
         pub reason: String,
@@ -597,6 +597,34 @@ record! {
         pub latency_ns: u64,
     }
 
+    /// Stacks since the start, the most frequent first.
+    pub struct StackReading = "stacks" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// By stack, and whatever else was asked for.
+        pub counts: Vec<StackCount>,
+    }
+
+    /// Stacks that are the same, with the same of all that they are told apart by.
+    pub struct StackCount {
+        /// Process id, in the initial PID namespace; null where processes are not told apart.
+        pub pid: Option<u32>,
+        /// Name of the thread; where only processes are told apart that of the process, read from /proc, and null for one that was gone by then; null where neither is asked for.
+        pub comm: Option<Text<'static>>,
+        /// Id of the cgroup; null where cgroups are not told apart.
+        pub cgroup: Option<u64>,
+        /// Where it is in its hierarchy; null where it is not known, or not asked for.
+        pub cgroup_path: Option<Text<'static>>,
+        /// The container that it is of; null where it is of none, or not asked for.
+        pub container: Option<Container>,
+        /// Functions of the kernel, the innermost first; `[unknown]` for one without a name, `[truncated]` for all that come behind 127. Empty where the process was in user space.
+        pub kernel: Vec<String>,
+        /// Functions of the process, the innermost first; `FILE+0xPLACE` for code of a file without names, otherwise the same. Empty for threads of the kernel.
+        pub user: Vec<String>,
+        /// How often it was seen.
+        pub count: u64,
+    }
+
     /// System calls since the start, the most frequent first.
     pub struct SyscallReading = "syscalls" {
         /// When it was read: nanoseconds since the epoch.
@@ -951,6 +979,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &Program::SCHEMA,
     &Recorded::SCHEMA,
     &Recording::SCHEMA,
+    &StackReading::SCHEMA,
     &Summary::SCHEMA,
     &TrafficReading::SCHEMA,
     &SyscallReading::SCHEMA,
@@ -988,6 +1017,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &LatencyCount::SCHEMA,
     &BucketCount::SCHEMA,
     &SlowCall::SCHEMA,
+    &StackCount::SCHEMA,
     &SyscallCount::SCHEMA,
     &ErrorCount::SCHEMA,
     &TracepointArgument::SCHEMA,
@@ -1107,6 +1137,8 @@ pub enum Reading {
     Packets(Box<PacketReading>),
     /// Of `count`.
     Pids(PidReading),
+    /// Of `stacks`.
+    Stacks(StackReading),
     /// Of `traffic`.
     Traffic(TrafficReading),
     /// Of `syscalls`.
@@ -1123,6 +1155,7 @@ impl Reading {
             Self::Latency(reading) => reading.to_json_line(),
             Self::Packets(reading) => reading.to_json_line(),
             Self::Pids(reading) => reading.to_json_line(),
+            Self::Stacks(reading) => reading.to_json_line(),
             Self::Traffic(reading) => reading.to_json_line(),
             Self::Syscalls(reading) => reading.to_json_line(),
         }
@@ -1141,6 +1174,7 @@ impl Reading {
             | Self::Flows(_)
             | Self::Latency(_)
             | Self::Pids(_)
+            | Self::Stacks(_)
             | Self::Syscalls(_)
             | Self::Traffic(_) => More::default(),
         }
@@ -1155,6 +1189,7 @@ impl Reading {
             Self::Latency(reading) => reading.time,
             Self::Packets(reading) => reading.time,
             Self::Pids(reading) => reading.time,
+            Self::Stacks(reading) => reading.time,
             Self::Traffic(reading) => reading.time,
             Self::Syscalls(reading) => reading.time,
         }
@@ -1176,6 +1211,7 @@ impl Reading {
                 [tcp, udp, icmp, arp, other].iter().map(|count| count.packets).sum()
             }
             Self::Pids(reading) => reading.counts.iter().map(|count| count.count).sum(),
+            Self::Stacks(reading) => reading.counts.iter().map(|count| count.count).sum(),
             Self::Traffic(reading) => {
                 let TrafficCounts { processes, unattributed, .. } = &reading.counts;
                 // Those that found no room are a term of their own.
@@ -1201,6 +1237,7 @@ impl Value for Counts {
         <Vec<FlowCount>>::TYPE,
         <Vec<PidCount>>::TYPE,
         <Vec<CallCount>>::TYPE,
+        <Vec<StackCount>>::TYPE,
         <Vec<SyscallCount>>::TYPE,
     ]);
 
@@ -1212,6 +1249,7 @@ impl Value for Counts {
             Reading::Latency(reading) => reading.counts.write(name, map),
             Reading::Packets(reading) => reading.counts.write(name, map),
             Reading::Pids(reading) => reading.counts.write(name, map),
+            Reading::Stacks(reading) => reading.counts.write(name, map),
             Reading::Traffic(reading) => reading.counts.write(name, map),
             Reading::Syscalls(reading) => reading.counts.write(name, map),
         }

@@ -60,6 +60,11 @@ pub trait Counter: Send {
         Ok(0)
     }
 
+    /// Does what has to be done in time while somebody waits, and says when to come again; `None`: there is nothing.
+    fn tend(&mut self, _object: &Object) -> Option<Duration> {
+        None
+    }
+
     /// What whoever runs it should be told.
     fn warnings(&self) -> Vec<String> {
         Vec::new()
@@ -118,6 +123,8 @@ pub struct Session {
     /// Readable once stopped.
     wakeup: EventFd,
     stopped: AtomicBool,
+    /// Whether there may be something to do while somebody waits.
+    counts: bool,
     state: Mutex<State>,
 }
 
@@ -170,6 +177,7 @@ impl Session {
         };
         object.trim();
         object.set_word("ENABLED", 1)?;
+        let counts = matches!(tool, Tool::Counter(_));
         let state = State {
             running: Some(Running { object, tool }),
             started: Instant::now(),
@@ -183,7 +191,7 @@ impl Session {
             summary: None,
         };
         let forks = forks();
-        Ok(Self { attached, forks, epoll, wakeup, stopped: AtomicBool::new(false), state: Mutex::new(state) })
+        Ok(Self { attached, forks, epoll, wakeup, stopped: AtomicBool::new(false), counts, state: Mutex::new(state) })
     }
 
     /// The kinds of events that it has; none for a tool that counts, and once it is closed.
@@ -211,11 +219,23 @@ impl Session {
 
     /// Waits until events wait or the session has been stopped, at most that long; whether that is so.
     pub fn wait(&self, timeout: Duration) -> bool {
+        let timeout = self.tend().map_or(timeout, |again| timeout.min(again));
         // Rounded up, so that the last millisecond is not spent spinning.
         let millis = u16::try_from(timeout.as_micros().div_ceil(1_000)).unwrap_or(u16::MAX);
         let mut events = [EpollEvent::empty()];
         // An interrupted wait is a short one: the caller looks at signals and comes back.
         self.epoll.wait(&mut events, EpollTimeout::from(millis)).is_ok_and(|ready| ready > 0)
+    }
+
+    /// Lets the tool do what cannot wait until it is read.
+    fn tend(&self) -> Option<Duration> {
+        if !self.counts || self.is_stopped() {
+            return None;
+        }
+        match self.lock().running.as_mut()? {
+            Running { object, tool: Tool::Counter(counter) } => counter.tend(object),
+            Running { tool: Tool::Source(..), .. } => None,
+        }
     }
 
     /// Whether [`Session::stop`] or [`Session::close`] was called, or it belongs to the parent process.

@@ -220,6 +220,35 @@ impl Spec {
     }
 }
 
+/// Targets that begin so, for the completion of a shell: as far as there are names, and they can be known without
+/// privileges; none where there are too many of them to be of use.
+pub fn complete(text: &str) -> Vec<String> {
+    const MOST: usize = 1_000;
+    const HOOKS: [&str; 5] = ["fentry:", "kprobe:", "raw_tracepoint:", "tracepoint:", "uprobe:"];
+    let names = |hook: &str, names: Vec<String>| names.iter().map(|name| format!("{hook}{name}")).collect::<Vec<_>>();
+    let mut found = match text.split_once(':') {
+        None if text.is_empty() => names("", HOOKS.map(str::to_owned).into()),
+        None => [names("", HOOKS.map(str::to_owned).into()), names("", kernel_functions())].concat(),
+        Some((hook @ ("kprobe" | "fentry"), _)) => names(&format!("{hook}:"), kernel_functions()),
+        Some(("raw_tracepoint", _)) => names("raw_tracepoint:", raw_tracepoints()),
+        Some(("tracepoint", _)) => {
+            let all = tracefs::tracepoints().unwrap_or_default();
+            all.iter().map(|(category, name)| format!("tracepoint:{category}:{name}")).collect()
+        }
+        Some(_) => {
+            let (of, name) = text.rsplit_once(':').unwrap_or_default();
+            let binary = elf::find(of.strip_prefix("uprobe:").unwrap_or(of), None);
+            let functions = binary.and_then(|path| elf::functions(&path)).unwrap_or_default();
+            let functions = functions.into_keys().filter(|function| function.starts_with(name));
+            names(&format!("{of}:"), functions.collect())
+        }
+    };
+    found.retain(|target| target.starts_with(text));
+    found.sort();
+    found.dedup();
+    if found.len() > MOST { Vec::new() } else { found }
+}
+
 /// Those of the names that a pattern means. Where no names are known one that is exact is taken for granted.
 fn choose(kind: &str, pattern: &Pattern, names: Vec<String>) -> Result<Vec<String>> {
     if names.is_empty() {
@@ -286,16 +315,22 @@ pub(crate) fn kernel_addresses(names: &[&str]) -> BTreeMap<u64, String> {
     wanted.map(|(address, name)| (address, name.to_owned())).collect()
 }
 
-/// Address and name of a function, from a line such as `ffffffff81000000 T vfs_read [module]`.
+/// Address and name of a function.
 fn kernel_symbol(line: &str) -> Option<(u64, &str)> {
+    // What the compiler and the linker made: padding, call thunks, parts of functions.
+    let is_made = |name: &str| {
+        name.starts_with("__pfx_") || name.starts_with("__cfi_") || name.starts_with("__SC") || name.ends_with(".cold")
+    };
+    text_symbol(line).filter(|(_, name)| !is_made(name))
+}
+
+/// Address and name of code, from a line such as `ffffffff81000000 T vfs_read [module]`.
+pub(crate) fn text_symbol(line: &str) -> Option<(u64, &str)> {
     let mut parts = line.split_whitespace();
     let address = u64::from_str_radix(parts.next()?, 16).ok()?;
     let is_text = matches!(parts.next()?, "t" | "T" | "w" | "W");
     let name = parts.next()?;
-    // What the compiler and the linker made: padding, call thunks, parts of functions.
-    let is_made =
-        name.starts_with("__pfx_") || name.starts_with("__cfi_") || name.starts_with("__SC") || name.ends_with(".cold");
-    (is_text && !is_made).then_some((address, name))
+    is_text.then_some((address, name))
 }
 
 fn btf_functions() -> Vec<String> {
@@ -418,6 +453,17 @@ mod tests {
         assert_eq!(choose("function", &pattern("vfs_r*"), names()).expect("two"), ["vfs_read", "vfs_readv"]);
         assert_eq!(choose("function", &pattern("any"), Vec::new()).expect("taken for granted"), ["any"]);
         assert!(matches!(choose("function", &pattern("a*"), Vec::new()), Err(Error::NotSupported { .. })));
+    }
+
+    #[test]
+    fn what_begins_so_is_completed() {
+        assert_eq!(complete(""), ["fentry:", "kprobe:", "raw_tracepoint:", "tracepoint:", "uprobe:"]);
+        assert_eq!(complete("uprobe:libc:getaddrin"), ["uprobe:libc:getaddrinfo"]);
+        assert!(complete("libc:getaddrin").contains(&"libc:getaddrinfo".to_owned()));
+        assert!(complete("tracep").contains(&"tracepoint:".to_owned()));
+        assert!(complete("no-such-library:a").is_empty());
+        // Too many.
+        assert!(complete("libc:").is_empty());
     }
 
     #[test]

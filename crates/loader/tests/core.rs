@@ -279,7 +279,7 @@ fn the_records_are_there() {
     // for a tree what a process is called (1) and whether it ends (2).
     assert_eq!(fields(objects::COUNT), 10);
     // The cgroup of a v1 hierarchy, a tree, and what a cgroup that is made belongs to (2); and the compat status.
-    assert_eq!([objects::CALLS, objects::LATENCY, objects::SYSCALLS].map(fields), [10, 10, 11]);
+    assert_eq!([objects::CALLS, objects::LATENCY, objects::STACKS, objects::SYSCALLS].map(fields), [10, 10, 10, 11]);
     // All of those of `count`; the process's own number (4 fields); what a cgroup that is made belongs to (2); an
     // open file (6), its identity (4) and whether it is unlinked; the working directory and the root (5); the way up (7).
     assert_eq!(fields(objects::OPEN), 39);

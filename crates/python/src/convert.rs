@@ -10,7 +10,8 @@ use ebpflab::{
     records::{
         Attached, BtfEnumerator, BtfMember, BtfType, CallCount, Feature, Firewall, Holder, LatencyCount, LatencyCounts,
         Ledger, Link, Map, MapEntry, PacketCount, PacketCounts, PinnedXdp, Program, Reading, RuleCount, SourceCount,
-        Sources, Summary, SyscallCount, Tracepoint, TracepointArgument, TracepointField, TrafficCounts, Verdict,
+        Sources, StackCount, Summary, SyscallCount, Tracepoint, TracepointArgument, TracepointField, TrafficCounts,
+        Verdict,
     },
     schema::{Optional, Record as _, Schema, Text},
     verifier::Kind,
@@ -139,6 +140,10 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
                 reading.counts.iter().map(|row| (row.pid, row.comm.as_ref().map(text), row.count, row.rate)).collect();
             Ok(rows.into_pyobject(py)?.into_any())
         }
+        Reading::Stacks(reading) => {
+            let rows: Vec<_> = reading.counts.iter().map(|row| stack(py, row)).collect::<PyResult<_>>()?;
+            Ok(rows.into_pyobject(py)?.into_any())
+        }
         Reading::Traffic(reading) => {
             let TrafficCounts { processes, unattributed, received, sent } = &reading.counts;
             let processes: Vec<_> = processes
@@ -190,6 +195,21 @@ fn latency<'py>(py: Python<'py>, row: &LatencyCount) -> PyResult<Bound<'py, PyDi
         "max_ns" => row.max_ns,
         "buckets" => buckets,
         "rate" => row.rate,
+    )
+}
+
+/// The fields of `StackCount`.
+fn stack<'py>(py: Python<'py>, row: &StackCount) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "pid" => row.pid,
+        "comm" => row.comm.as_ref().map(text),
+        "cgroup" => row.cgroup,
+        "cgroup_path" => row.cgroup_path.as_ref().map(text),
+        "container" => row.container.as_ref().map(|container| container.to_python(py)).transpose()?,
+        "kernel" => PyTuple::new(py, &row.kernel)?,
+        "user" => PyTuple::new(py, &row.user)?,
+        "count" => row.count,
     )
 }
 

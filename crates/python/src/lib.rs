@@ -24,15 +24,17 @@ use ebpflab::{
     doctor,
     error::Error,
     events::OwnedRaw,
+    flame,
     hooks::Kind,
     inspect,
     records::{self, SCHEMAS},
     rules::{self, Lists, Rules},
     schema::Record,
     session,
-    targets::Spec,
+    targets::{self, Spec},
     tools::{
-        By, EventOptions, Only, calls, cgroup, count, dashboard, exec, flows, latency, open, syscalls, traffic, xdp,
+        By, EventOptions, Only, calls, cgroup, count, dashboard, exec, flows, latency, open, stacks, syscalls, traffic,
+        xdp,
     },
     verifier::{self, zoo},
 };
@@ -407,6 +409,12 @@ fn check_targets(targets: Vec<String>) -> PyResult<()> {
     parse_targets(&targets).map(drop)
 }
 
+/// Targets that begin so, for the completion of a shell.
+#[pyfunction]
+fn complete_target(text: &str) -> Vec<String> {
+    targets::complete(text)
+}
+
 #[pyfunction]
 fn attach_calls(
     py: Python<'_>,
@@ -418,6 +426,27 @@ fn attach_calls(
     let (targets, by) = (parse_targets(&targets)?, parse_by(&by)?);
     let options = calls::Options { targets, only: only.into(), by, max_entries };
     py.detach(|| calls::attach(&options)).map(Session).map_err(to_python)
+}
+
+#[pyfunction]
+fn attach_stacks(
+    py: Python<'_>,
+    targets: Vec<String>,
+    sample_hz: Option<u32>,
+    only: Filter,
+    by: Vec<String>,
+    max_entries: Option<u32>,
+) -> PyResult<Session> {
+    let (targets, by) = (parse_targets(&targets)?, parse_by(&by)?);
+    let options = stacks::Options { targets, sample_hz, only: only.into(), by, max_entries };
+    py.detach(|| stacks::attach(&options)).map(Session).map_err(to_python)
+}
+
+/// Draws stacks: lines with the functions of each, from the outermost on, and how often it was seen.
+#[pyfunction]
+fn flame_graph(py: Python<'_>, lines: &str, title: &str, unit: &str) -> PyResult<String> {
+    let svg = py.detach(|| flame::svg(lines, title, unit)).map_err(to_python)?;
+    Ok(String::from_utf8(svg)?)
 }
 
 #[pyfunction]
@@ -700,11 +729,11 @@ mod _ebpflab {
     #[pymodule_export]
     use super::{
         Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
-        attach_exec, attach_flows, attach_latency, attach_open, attach_syscalls, attach_traffic, attach_xdp,
-        btf_layout, btf_type, btf_type_json, check_cidr, check_rules, check_targets, explain, features, features_json,
-        links, links_json, map_entries, map_entries_json, maps, maps_json, pin_xdp, pinned_xdp, programs,
-        programs_json, schemas, tracepoints, tracepoints_json, unpin_xdp, verdict, verdict_json, verifier_kinds,
-        verify, zoo_json, zoo_trials_json,
+        attach_exec, attach_flows, attach_latency, attach_open, attach_stacks, attach_syscalls, attach_traffic,
+        attach_xdp, btf_layout, btf_type, btf_type_json, check_cidr, check_rules, check_targets, complete_target,
+        explain, features, features_json, flame_graph, links, links_json, map_entries, map_entries_json, maps,
+        maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas, tracepoints, tracepoints_json, unpin_xdp,
+        verdict, verdict_json, verifier_kinds, verify, zoo_json, zoo_trials_json,
     };
     #[pymodule_export]
     use super::{

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ebpflab.cli import completion
 from ebpflab.cli.output import complain
 
 #: Each command, and where its function is.
@@ -29,6 +30,7 @@ COMMANDS = {
     "query": ("query", "command"),
     "recover": ("recover", "command"),
     "replay": ("replay", "command"),
+    "stacks": ("stacks", "command"),
     "syscalls": ("syscalls", "command"),
     "tracepoints": ("inspect", "tracepoints"),
     "traffic": ("traffic", "command"),
@@ -79,7 +81,7 @@ def _root(
 def main() -> None:
     """Run the command line: bad usage is one sentence and status 2, Ctrl-C before anything is attached is 130."""
     # Of the others none is imported where one is named: half of the time until it starts would go there.
-    named = [name for name in sys.argv[1:2] if name in COMMANDS]
+    named = [name for name in (sys.argv[1:] or completion.words())[:1] if name in COMMANDS]
     try:
         status = app(*named)(prog_name="ebpflab", standalone_mode=False)
     except typer.TyperException as error:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ebpflab.cli import options
+from ebpflab.cli import completion, options
 from ebpflab.cli.run import Options, counting, run
 
 
@@ -31,6 +31,7 @@ Targets = Annotated[
     typer.Argument(
         metavar="TARGET...",
         callback=_targets,
+        autocompletion=completion.targets,
         help="vfs_read, libc:malloc, tracepoint:sched:sched_switch and so on (docs/targets.md); * is any text.",
     ),
 ]

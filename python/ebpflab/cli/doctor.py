@@ -13,7 +13,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Tool = Annotated[
-    Literal["calls", "cgroup", "count", "dashboard", "exec", "flows", "latency", "open", "syscalls", "traffic", "xdp"]
+    Literal[
+        "calls",
+        "cgroup",
+        "count",
+        "dashboard",
+        "exec",
+        "flows",
+        "latency",
+        "open",
+        "stacks",
+        "syscalls",
+        "traffic",
+        "xdp",
+    ]
     | None,
     typer.Argument(metavar="[TOOL]", help="Explain which hook this tool takes here, and why not the others."),
 ]

@@ -11,7 +11,7 @@ from ebpflab.cli.run import Options, counting, run
 
 
 def command(
-    iface: Annotated[str, typer.Option("--iface", metavar="IFACE", help="The interface to watch.")],
+    iface: options.Iface,
     hook: options.TcHook = None,
     max_entries: Annotated[int, typer.Option(metavar="N", min=1, max=2**24, help="Most flows to count.")] = 16_384,
     interval: options.Interval = 1.0,

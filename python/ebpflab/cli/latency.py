@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ebpflab.cli import options
+from ebpflab.cli import completion, options
 from ebpflab.cli.calls import check_target
 from ebpflab.cli.output import write_text
 from ebpflab.cli.run import Options, counting, run
@@ -27,7 +27,10 @@ def command(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="TARGET", callback=check_target, help="vfs_read, libc:malloc and so on (docs/targets.md)."
+            metavar="TARGET",
+            callback=check_target,
+            autocompletion=completion.targets,
+            help="vfs_read, libc:malloc and so on (docs/targets.md).",
         ),
     ],
     by: options.By = None,

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from ebpflab.cli import completion
+
 
 def _seconds(seconds: float | None) -> float | None:
     if seconds is not None and not 0 < seconds < float("inf"):
@@ -159,6 +161,11 @@ def _by(*words: str) -> Any:  # noqa: ANN401  for Typer
 
 By = Annotated[str | None, _by("pid", "comm", "cgroup")]
 SyscallBy = Annotated[str | None, _by("syscall", "pid", "comm", "cgroup")]
+
+
+_IFACE = typer.Option("--iface", metavar="IFACE", autocompletion=completion.interfaces, help="The interface to watch.")
+Iface = Annotated[str, _IFACE]
+AnyIface = Annotated[str | None, _IFACE]
 
 
 def own_pid() -> int | None:

@@ -34,7 +34,7 @@ _PIN = "Without a process"
 
 
 def command(
-    iface: Annotated[str | None, typer.Option("--iface", metavar="IFACE", help="The interface to watch.")] = None,
+    iface: options.AnyIface = None,
     mode: Annotated[
         Literal["auto", "skb", "drv", "hw"],
         typer.Option(help="Generic (skb), native (drv) or offloaded (hw) XDP; auto: native if possible, else generic."),

@@ -3,6 +3,19 @@
 `dashboard` is imported where it is needed, since it needs Textual.
 """
 
-from ebpflab.views import activity, calls, cgroup, count, exec, flows, latency, open, syscalls, traffic, xdp
+from ebpflab.views import activity, calls, cgroup, count, exec, flows, latency, open, stacks, syscalls, traffic, xdp
 
-__all__ = ["activity", "calls", "cgroup", "count", "exec", "flows", "latency", "open", "syscalls", "traffic", "xdp"]
+__all__ = [
+    "activity",
+    "calls",
+    "cgroup",
+    "count",
+    "exec",
+    "flows",
+    "latency",
+    "open",
+    "stacks",
+    "syscalls",
+    "traffic",
+    "xdp",
+]

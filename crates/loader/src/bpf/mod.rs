@@ -25,7 +25,7 @@ use aya::{
     Btf, Ebpf, EbpfLoader, Endianness, Pod,
     maps::{
         Array, CgroupArray, HashMap, LpmTrie, Map, MapData, MapError, PerCpuArray, PerCpuHashMap, PerCpuValues,
-        PerfEventArray, ProgramArray, RingBuf, SkStorage,
+        PerfEventArray, ProgramArray, RingBuf, SkStorage, StackTraceMap,
         lpm_trie::Key,
         perf::{PerfEvent, PerfEventArrayBuffer},
     },
@@ -89,6 +89,8 @@ pub enum Target {
     Uprobe(Uprobe),
     /// The return of a function of a program or library.
     Uretprobe(Uprobe),
+    /// The clock of a CPU, by its number, and how often a second.
+    Clock(u32, u32),
 }
 
 /// An instruction of a file.
@@ -138,6 +140,7 @@ impl Target {
             Self::CgroupSock(_) => "cgroup_sock",
             Self::Uprobe(_) => "uprobe",
             Self::Uretprobe(_) => "uretprobe",
+            Self::Clock(..) => "perf_event",
         }
     }
 }
@@ -156,6 +159,7 @@ impl fmt::Display for Target {
             Self::CgroupSkb(cgroup, direction) => write!(f, "{} {}", cgroup.display(), direction.name()),
             Self::CgroupSock(cgroup) => cgroup.display().fmt(f),
             Self::Uprobe(uprobe) | Self::Uretprobe(uprobe) => f.write_str(&uprobe.name),
+            Self::Clock(cpu, hz) => write!(f, "the clock of CPU {cpu}, {hz} times a second"),
         }
     }
 }
@@ -282,6 +286,14 @@ pub(crate) fn refused(operation: &str) -> Error {
     }
 }
 
+/// The numbers of the CPUs that are online.
+///
+/// # Errors
+/// [`Error::Os`] where the kernel does not tell.
+pub fn cpus() -> Result<Vec<u32>> {
+    online_cpus().map_err(|(path, error)| Error::os(format!("read {path}"))(error))
+}
+
 /// The kinds of programs that run on a packet alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketProgram {
@@ -326,7 +338,7 @@ impl Object {
     /// # Errors
     /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Attach`].
     pub fn attach(&mut self, name: &str, target: &Target) -> Result<()> {
-        if matches!(target, Target::Uprobe(_) | Target::Uretprobe(_)) {
+        if matches!(target, Target::Uprobe(_) | Target::Uretprobe(_) | Target::Clock(..)) {
             return self.attach_event(name, target, None);
         }
         self.load(name, target)?;
@@ -692,6 +704,18 @@ impl Object {
         }
     }
 
+    /// The addresses of a stack, by its number, the innermost first; none if it is not there.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such map.
+    pub fn stack(&self, map: &str, number: u32) -> Result<Vec<u64>> {
+        match StackTraceMap::try_from(self.map(map)?).and_then(|stacks| stacks.get(&number, 0)) {
+            Ok(stack) => Ok(stack.frames().iter().map(|frame| frame.ip).collect()),
+            Err(error) if is_missing(&error) => Ok(Vec::new()),
+            Err(error) => Err(map_error(error)),
+        }
+    }
+
     /// The reader of a ring buffer; there is one.
     ///
     /// # Errors
@@ -709,7 +733,7 @@ impl Object {
     pub fn take_perf(&mut self, map: &str, bytes: usize) -> Result<Perf> {
         let map = self.ebpf.take_map(map).ok_or_else(|| no_map(map))?;
         let mut array = PerfEventArray::try_from(map).map_err(map_error)?;
-        let cpus = online_cpus().map_err(|(path, error)| Error::os(format!("read {path}"))(error))?;
+        let cpus = cpus()?;
         let pages =
             bytes / nix::unistd::sysconf(SysconfVar::PAGE_SIZE).ok().flatten().map_or(4_096, |size| size as usize);
         let open = |cpu| {
@@ -737,18 +761,22 @@ impl Object {
 
     fn missed_by(&self, name: &str) -> Option<u64> {
         let program = self.ebpf.program(name)?;
-        // The kernel counts misses of tracing programs only; those of returns only from 6.7 on, in a link that
-        // aya 0.14 does not let us ask.
+        // The kernel counts misses of tracing programs only, and not at the events of perf; those of returns only from
+        // 6.7 on, in a link that aya 0.14 does not let us ask.
         let is_return = match program {
             Program::KProbe(program) => matches!(program.kind(), ProbeKind::Return),
             Program::UProbe(program) => matches!(program.kind(), ProbeKind::Return),
             _ => false,
         };
-        let is_of_network = matches!(
+        let is_not_counted = matches!(
             program,
-            Program::Xdp(_) | Program::SchedClassifier(_) | Program::CgroupSkb(_) | Program::CgroupSock(_)
+            Program::Xdp(_)
+                | Program::SchedClassifier(_)
+                | Program::CgroupSkb(_)
+                | Program::CgroupSock(_)
+                | Program::PerfEvent(_)
         );
-        if is_return || is_of_network {
+        if is_return || is_not_counted {
             return None;
         }
         sys::recursion_misses(program.fd().ok()?.as_fd()).ok()?
@@ -875,6 +903,7 @@ fn load(program: &mut Program, target: &Target, btf: Option<&Btf>) -> Result<(),
         (Program::CgroupSkb(program), Target::CgroupSkb(..), _) => program.load(),
         (Program::CgroupSock(program), Target::CgroupSock(_), _) => program.load(),
         (Program::UProbe(program), Target::Uprobe(_) | Target::Uretprobe(_), _) => program.load(),
+        (Program::PerfEvent(program), Target::Clock(..), _) => program.load(),
         _ => Err(ProgramError::UnexpectedProgramType),
     };
     match loaded {
@@ -896,6 +925,7 @@ fn open_event(target: &Target) -> io::Result<OwnedFd> {
         bit.and_then(|bit| 1_u64.checked_shl(bit)).ok_or(io::Error::from(io::ErrorKind::InvalidData))
     };
     match target {
+        Target::Clock(cpu, hz) => sys::open_clock(*cpu, *hz),
         Target::Kprobe(function) => sys::open_probe(kind("kprobe")?, 0, &CString::new(function.as_bytes())?, 0, None),
         Target::Uprobe(Uprobe { path, offset, pid, .. }) | Target::Uretprobe(Uprobe { path, offset, pid, .. }) => {
             let config = if matches!(target, Target::Uretprobe(_)) { at_return()? } else { 0 };
@@ -996,6 +1026,7 @@ fn unload(program: &mut Program) -> Result<(), ProgramError> {
         Program::CgroupSkb(program) => program.unload(),
         Program::CgroupSock(program) => program.unload(),
         Program::UProbe(program) => program.unload(),
+        Program::PerfEvent(program) => program.unload(),
         _ => Err(ProgramError::UnexpectedProgramType),
     }
 }
@@ -1137,7 +1168,12 @@ fn attach_error(target: &Target, error: &(dyn error::Error + 'static)) -> Error 
     // These are perf events, for which the kernel has rules of their own.
     if matches!(
         target,
-        Target::Kprobe(_) | Target::Kretprobe(_) | Target::Tracepoint(..) | Target::Uprobe(_) | Target::Uretprobe(_)
+        Target::Kprobe(_)
+            | Target::Kretprobe(_)
+            | Target::Tracepoint(..)
+            | Target::Uprobe(_)
+            | Target::Uretprobe(_)
+            | Target::Clock(..)
     ) && is_refusal(error)
     {
         let operation = format!("attaching to {target}");
@@ -1167,6 +1203,7 @@ fn attach_error(target: &Target, error: &(dyn error::Error + 'static)) -> Error 
             (format!("cgroup {}", cgroup.display()), "; a program there, or above, allows no others beside it")
         }
         Target::CgroupSkb(cgroup, _) | Target::CgroupSock(cgroup) => (format!("cgroup {}", cgroup.display()), ""),
+        Target::Clock(..) => (target.to_string(), ""),
         Target::Uprobe(Uprobe { path, name, .. }) | Target::Uretprobe(Uprobe { path, name, .. }) => {
             (format!("{name} in {}", path.display()), "")
         }

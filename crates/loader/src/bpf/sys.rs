@@ -377,14 +377,24 @@ struct PerfEventAttr {
     kind: u32,
     size: u32,
     config: u64,
-    /// What sampling wants.
-    between: [u64; 5],
+    /// Period, or how often a second.
+    sample_freq: u64,
+    /// What is in samples, and in what is read.
+    formats: [u64; 2],
+    /// `PERF_ATTR_...` below.
+    flags: u64,
+    wakeup: u64,
     config1: u64,
     config2: u64,
 }
 
+/// No ticks while a CPU has nothing to do; `sample_freq` is how often, not a period.
+const PERF_ATTR_EXCLUDE_IDLE: u64 = 1 << 7;
+const PERF_ATTR_FREQ: u64 = 1 << 10;
+
 const ANY_PROCESS: libc::pid_t = -1;
 const ANY_CPU: libc::c_int = -1;
+const PERF_TYPE_SOFTWARE: u32 = 1;
 
 fn perf_event_open(mut attr: PerfEventAttr, pid: libc::pid_t, cpu: libc::c_int) -> io::Result<OwnedFd> {
     const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 1 << 3;
@@ -407,6 +417,22 @@ fn perf_event_open(mut attr: PerfEventAttr, pid: libc::pid_t, cpu: libc::c_int) 
 pub(crate) fn open_tracepoint(id: u64) -> io::Result<OwnedFd> {
     const PERF_TYPE_TRACEPOINT: u32 = 2;
     perf_event_open(PerfEventAttr { kind: PERF_TYPE_TRACEPOINT, config: id, ..Default::default() }, ANY_PROCESS, 0)
+}
+
+/// Opens the event of a CPU's clock, which ticks so many times a second while the CPU has something to do.
+///
+/// # Errors
+/// What the kernel said; `EINVAL` for more than sysctl kernel.perf_event_max_sample_rate.
+pub(crate) fn open_clock(cpu: u32, hz: u32) -> io::Result<OwnedFd> {
+    const PERF_COUNT_SW_CPU_CLOCK: u64 = 0;
+    let attr = PerfEventAttr {
+        kind: PERF_TYPE_SOFTWARE,
+        config: PERF_COUNT_SW_CPU_CLOCK,
+        sample_freq: hz.into(),
+        flags: PERF_ATTR_EXCLUDE_IDLE | PERF_ATTR_FREQ,
+        ..Default::default()
+    };
+    perf_event_open(attr, ANY_PROCESS, cpu as libc::c_int)
 }
 
 /// Opens the event of a new kprobe (a function, at its start) or uprobe (a file, at a place in it), by the kind that the
@@ -468,7 +494,6 @@ pub(crate) fn set_program(program: BorrowedFd<'_>, event: BorrowedFd<'_>) -> io:
 /// # Errors
 /// What the kernel said; `EACCES` where it leaves such events to others.
 pub(crate) fn open_perf_event() -> io::Result<()> {
-    const PERF_TYPE_SOFTWARE: u32 = 1;
     const PERF_COUNT_SW_BPF_OUTPUT: u64 = 10;
     let attr = PerfEventAttr { kind: PERF_TYPE_SOFTWARE, config: PERF_COUNT_SW_BPF_OUTPUT, ..Default::default() };
     perf_event_open(attr, ANY_PROCESS, 0).map(drop)

@@ -14,8 +14,20 @@ use crate::{
 };
 
 /// The tools that there are verdicts on.
-pub const TOOLS: [&str; 11] =
-    ["calls", "cgroup", "count", "dashboard", "exec", "flows", "latency", "open", "syscalls", "traffic", "xdp"];
+pub const TOOLS: [&str; 12] = [
+    "calls",
+    "cgroup",
+    "count",
+    "dashboard",
+    "exec",
+    "flows",
+    "latency",
+    "open",
+    "stacks",
+    "syscalls",
+    "traffic",
+    "xdp",
+];
 
 /// What a tool will do here, and why. Its maps are made and taken away; in the place of its programs others that do
 /// nothing are attached for a moment.
@@ -121,6 +133,7 @@ pub(super) fn hooks() -> Vec<Feature> {
         (Kind::CgroupSkb, Target::CgroupSkb(cgroup::top(), Direction::Ingress)),
         (Kind::CgroupSock, Target::CgroupSock(cgroup::top())),
         (Kind::Uprobe, calls::own_start().unwrap_or(Target::Uprobe(Uprobe::default()))),
+        (Kind::PerfEvent, Target::Clock(0, 1)),
     ];
     targets
         .into_iter()

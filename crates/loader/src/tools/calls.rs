@@ -372,15 +372,15 @@ impl<'a> Hooker<'a> {
     }
 }
 
-const FIRST: &str = "first choice";
-const ASKED: &str = "asked for";
+pub(super) const FIRST: &str = "first choice";
+pub(super) const ASKED: &str = "asked for";
 
 /// Whether the kernel has a kind of hook at all.
-fn check(kind: Kind) -> Result<()> {
+pub(super) fn check(kind: Kind) -> Result<()> {
     hooks::check_lacking(&Way { kind, programs: Vec::new(), tails: Vec::new(), blind_to: &[] })
 }
 
-fn hook_record(program: &str, target: &Target, reason: &str) -> Hook {
+pub(super) fn hook_record(program: &str, target: &Target, reason: &str) -> Hook {
     Hook {
         program: program.to_owned(),
         kind: target.kind().to_owned(),
@@ -390,7 +390,7 @@ fn hook_record(program: &str, target: &Target, reason: &str) -> Hook {
 }
 
 /// What people call it: a target that means it.
-fn label(site: &Site) -> String {
+pub(super) fn label(site: &Site) -> String {
     match site {
         Site::Function(name) => name.clone(),
         Site::Tracepoint(category, name) => format!("tracepoint:{category}:{name}"),
@@ -426,18 +426,21 @@ impl Counter for Calls {
     }
 
     fn warnings(&self) -> Vec<String> {
-        const TOLD: usize = 3;
-        if self.left_out.is_empty() {
-            return Vec::new();
-        }
-        let mut told: Vec<_> =
-            self.left_out.iter().take(TOLD).map(|(label, reason)| format!("{label} ({reason})")).collect();
-        if self.left_out.len() > TOLD {
-            told.push(format!("{} more", self.left_out.len() - TOLD));
-        }
-        let all = self.left_out.len() + self.labels.len();
-        vec![format!("left out {} of {all} targets: {}", self.left_out.len(), told.join(", "))]
+        told_left_out(&self.left_out, self.labels.len()).into_iter().collect()
     }
+}
+
+/// What to say about those that a wildcard stands for, and that could not be hooked.
+pub(super) fn told_left_out(left_out: &[(String, String)], hooked: usize) -> Option<String> {
+    const TOLD: usize = 3;
+    if left_out.is_empty() {
+        return None;
+    }
+    let mut told: Vec<_> = left_out.iter().take(TOLD).map(|(label, reason)| format!("{label} ({reason})")).collect();
+    if left_out.len() > TOLD {
+        told.push(format!("{} more", left_out.len() - TOLD));
+    }
+    Some(format!("left out {} of {} targets: {}", left_out.len(), left_out.len() + hooked, told.join(", ")))
 }
 
 impl Calls {

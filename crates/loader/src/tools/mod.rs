@@ -11,6 +11,7 @@ pub mod latency;
 mod only;
 pub mod open;
 mod ring;
+pub mod stacks;
 pub mod syscalls;
 pub mod traffic;
 mod tree;
@@ -63,7 +64,7 @@ impl Needs {
 }
 
 /// What each of the tools needs.
-pub(crate) fn needs() -> [Needs; 11] {
+pub(crate) fn needs() -> [Needs; 12] {
     [
         calls::needs(),
         cgroup::needs(),
@@ -73,6 +74,7 @@ pub(crate) fn needs() -> [Needs; 11] {
         flows::needs(),
         latency::needs(),
         open::needs(),
+        stacks::needs(),
         syscalls::needs(),
         traffic::needs(),
         xdp::needs(),
