@@ -59,6 +59,24 @@ def named(names: list[str]) -> list[str]:
     return names
 
 
+def renames(number: int) -> int:
+    """Give as many threads as there are CPUs their own name again, that many times in all."""
+    start = threading.Barrier(CPUS)
+    shares = [number // CPUS + (index < number % CPUS) for index in range(CPUS)]
+
+    def work(share: int) -> None:
+        start.wait()
+        for _ in range(share):
+            LIBC.prctl(PR_SET_NAME, b"renamed")
+
+    workers = [threading.Thread(target=work, args=(share,)) for share in shares]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return number
+
+
 def sleeps(asked: tuple[int, int]) -> int:
     """Call usleep that many times for so many microseconds; return how many nanoseconds all of it took."""
     number, microseconds = asked
@@ -137,7 +155,9 @@ def forks(number: int) -> int:
 
 COMMANDS = {
     function.__name__: function
-    for function in (*(calls, fails, forks, getppids, named, naps, nested, others, sleeps, syscall_threads, threads),)
+    for function in (
+        *(calls, fails, forks, getppids, named, naps, nested, others, renames, sleeps, syscall_threads, threads),
+    )
 }
 
 
