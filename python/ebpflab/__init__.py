@@ -17,6 +17,7 @@ from ebpflab.errors import (
     VerifierError,
 )
 from ebpflab.inspect import btf, btf_layout, links, map_entries, maps, programs, tracepoints
+from ebpflab.objects import Events, Globals, Object, UserMap, UserProgram, load
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
@@ -113,6 +114,7 @@ __all__ = [
     "Enumerator",
     "ErrorCount",
     "EventSession",
+    "Events",
     "ExecEvent",
     "Execs",
     "ExitEvent",
@@ -122,6 +124,7 @@ __all__ = [
     "Firewall",
     "FlowCount",
     "FlowCounter",
+    "Globals",
     "GroupCount",
     "Histogram",
     "Holder",
@@ -137,6 +140,7 @@ __all__ = [
     "MapEntry",
     "Mode",
     "NotSupportedError",
+    "Object",
     "OpenEvent",
     "Opens",
     "PacketCount",
@@ -171,6 +175,8 @@ __all__ = [
     "TrafficCounts",
     "Trial",
     "UnattributedCount",
+    "UserMap",
+    "UserProgram",
     "Verdict",
     "VerifierError",
     "activity",
@@ -185,6 +191,7 @@ __all__ = [
     "flows",
     "latency",
     "links",
+    "load",
     "map_entries",
     "maps",
     "opens",
