@@ -17,6 +17,7 @@ from ebpflab.errors import (
     VerifierError,
 )
 from ebpflab.inspect import btf, btf_layout, links, map_entries, maps, programs, tracepoints
+from ebpflab.objects import Events, Globals, Object, UserMap, UserProgram, load
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
     Attached,
@@ -115,6 +116,7 @@ __all__ = [
     "Enumerator",
     "ErrorCount",
     "EventSession",
+    "Events",
     "ExecEvent",
     "Execs",
     "ExitEvent",
@@ -124,6 +126,7 @@ __all__ = [
     "Firewall",
     "FlowCount",
     "FlowCounter",
+    "Globals",
     "GroupCount",
     "Histogram",
     "Holder",
@@ -139,6 +142,7 @@ __all__ = [
     "MapEntry",
     "Mode",
     "NotSupportedError",
+    "Object",
     "OpenEvent",
     "Opens",
     "PacketCount",
@@ -175,6 +179,8 @@ __all__ = [
     "TrafficCounts",
     "Trial",
     "UnattributedCount",
+    "UserMap",
+    "UserProgram",
     "Verdict",
     "VerifierError",
     "activity",
@@ -189,6 +195,7 @@ __all__ = [
     "flows",
     "latency",
     "links",
+    "load",
     "map_entries",
     "maps",
     "opens",

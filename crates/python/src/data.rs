@@ -1,12 +1,16 @@
 //! Values of the kernel's types and objects' as Python values.
 
-use std::{ffi::OsStr, os::unix::ffi::OsStrExt as _};
+use std::{
+    ffi::{OsStr, OsString},
+    os::unix::ffi::{OsStrExt as _, OsStringExt as _},
+};
 
 use ebpflab::btf::Data;
 use pyo3::{
+    exceptions::PyTypeError,
     prelude::*,
     sync::PyOnceLock,
-    types::{PyBytes, PyDict, PyTuple, PyType},
+    types::{PyBool, PyByteArray, PyBytes, PyDict, PyFloat, PyInt, PyList, PyMapping, PyString, PyTuple, PyType},
 };
 
 /// Integers, bools, floats; text as `os.fsdecode` makes it; bytes; tuples; `ebpflab.Enumerator` and `ebpflab.Struct`.
@@ -37,4 +41,35 @@ pub(crate) fn to_python<'py>(py: Python<'py>, data: &Data) -> PyResult<Bound<'py
         }
         Data::Nothing => py.None().into_bound(py),
     })
+}
+
+/// The other way; structs may be any mappings, or the values of their members in a list or tuple.
+pub(crate) fn from_python(value: &Bound<'_, PyAny>) -> PyResult<Data> {
+    if let Ok(value) = value.cast::<PyBool>() {
+        return Ok(Data::Bool(value.is_true()));
+    }
+    if value.is_instance_of::<PyInt>() {
+        return value.extract::<i128>().map(Data::Signed).or_else(|_| value.extract::<u128>().map(Data::Unsigned));
+    }
+    if let Ok(value) = value.cast::<PyFloat>() {
+        return Ok(Data::Float(value.value()));
+    }
+    if value.is_instance_of::<PyString>() {
+        return Ok(Data::Text(value.extract::<OsString>()?.into_vec()));
+    }
+    if value.is_instance_of::<PyBytes>() || value.is_instance_of::<PyByteArray>() {
+        return Ok(Data::Bytes(value.extract::<Vec<u8>>()?));
+    }
+    if value.is_instance_of::<PyList>() || value.is_instance_of::<PyTuple>() {
+        let values = value.try_iter()?.map(|value| from_python(&value?));
+        return Ok(Data::List(values.collect::<PyResult<_>>()?));
+    }
+    if let Ok(value) = value.cast::<PyMapping>() {
+        let members = value.items()?.iter().map(|item| {
+            let (name, value) = item.extract::<(String, Bound<'_, PyAny>)>()?;
+            Ok((name, from_python(&value)?))
+        });
+        return Ok(Data::Struct(String::new(), members.collect::<PyResult<_>>()?));
+    }
+    Err(PyTypeError::new_err(format!("no map or global holds a {}", value.get_type().name()?)))
 }

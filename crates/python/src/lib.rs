@@ -6,6 +6,7 @@ mod convert;
 mod data;
 mod errors;
 mod events;
+mod load;
 mod recordings;
 
 use std::{
@@ -738,6 +739,7 @@ mod _ebpflab {
     #[pymodule_export]
     use super::{
         columns::{Batch, Batcher, Table},
+        load::{UserEvents, UserMap, UserObject},
         recordings::{Recorder, Replay, ReplayEvents, recover},
     };
     #[pymodule_export]

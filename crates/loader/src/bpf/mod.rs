@@ -4,6 +4,7 @@ pub mod map;
 pub(crate) mod pin;
 pub(crate) mod probe;
 pub(crate) mod sys;
+pub mod user;
 
 use std::{
     borrow::Cow,
@@ -194,6 +195,13 @@ impl<'a> Opener<'a> {
         // SAFETY: `Pod` has no padding and no invalid bytes.
         let bytes = unsafe { std::slice::from_raw_parts((&raw const value).cast::<u8>(), size_of::<T>()) };
         self.globals.insert(name, bytes.to_vec());
+        self
+    }
+
+    /// Sets a global by the bytes of its value.
+    #[must_use]
+    pub(crate) fn global_bytes(mut self, name: &'a str, bytes: Vec<u8>) -> Self {
+        self.globals.insert(name, bytes);
         self
     }
 
@@ -742,7 +750,7 @@ impl Object {
                 false => Error::os(format!("make a perf buffer for CPU {cpu}"))(io::Error::other(with_causes(&error))),
             })
         };
-        Ok(Perf(cpus.into_iter().map(open).collect::<Result<_>>()?))
+        Ok(Perf { buffers: cpus.into_iter().map(open).collect::<Result<_>>()?, lost: 0 })
     }
 
     /// Runs of attached programs that the kernel skipped, if it tells; of two that do the same, those that it skipped of
@@ -802,24 +810,32 @@ impl Ring {
 }
 
 /// The reading ends of a perf event array, one for each CPU.
-pub struct Perf(Vec<PerfEventArrayBuffer<MapData>>);
+pub struct Perf {
+    buffers: Vec<PerfEventArrayBuffer<MapData>>,
+    lost: u64,
+}
 
 impl Perf {
     /// Hands on all records, those of one CPU after those of another. Where the buffer ends inside of one its end is
     /// handed on beside it. Records are followed by padding.
     pub fn drain(&mut self, mut read: impl FnMut(&[u8], &[u8])) {
-        for buffer in &mut self.0 {
+        let lost = &mut self.lost;
+        for buffer in &mut self.buffers {
             buffer.for_each(|event| match event {
                 PerfEvent::Sample { head, tail } => read(head, tail),
-                // The programs count what did not fit.
-                PerfEvent::Lost { .. } => {}
+                PerfEvent::Lost { count } => *lost += count,
             });
         }
     }
 
+    /// Records that did not fit, as far as the kernel has told it: with the next that did. Our own programs count them.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
     /// Each is readable while there are records.
     pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
-        self.0.iter().map(AsFd::as_fd).collect()
+        self.buffers.iter().map(AsFd::as_fd).collect()
     }
 }
 

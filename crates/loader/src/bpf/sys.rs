@@ -357,6 +357,26 @@ pub(crate) fn programs_on(interface: u32, attach_type: u32) -> io::Result<Vec<u3
     Ok(ids)
 }
 
+/// What the kernel says about a program.
+pub(crate) struct AboutProgram {
+    pub(crate) id: u32,
+    /// `None` before 5.16.
+    pub(crate) verified_instructions: Option<u32>,
+    pub(crate) run_count: u64,
+    pub(crate) run_time_ns: u64,
+}
+
+pub(crate) fn about_program(program: BorrowedFd<'_>) -> io::Result<AboutProgram> {
+    let (about, known) = program_info(program)?;
+    let tells = known >= offset_of!(bpf_prog_info, verified_insns) + size_of::<u32>();
+    Ok(AboutProgram {
+        id: about.id,
+        verified_instructions: tells.then_some(about.verified_insns),
+        run_count: about.run_cnt,
+        run_time_ns: about.run_time_ns,
+    })
+}
+
 /// The kernel's id of a program.
 pub(crate) fn program_id(program: BorrowedFd<'_>) -> io::Result<u32> {
     Ok(program_info(program)?.0.id)
