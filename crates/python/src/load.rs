@@ -13,6 +13,9 @@ use pyo3::{prelude::*, types::PyTuple};
 
 use crate::{data, errors::to_python};
 
+/// Name, kind, section, and where that says it is attached.
+type ProgramParts = (String, &'static str, String, Option<String>);
+
 /// An object of somebody's.
 #[pyclass(frozen, module = "ebpflab._ebpflab")]
 pub(crate) struct UserObject(Mutex<Option<user::UserObject>>);
@@ -51,7 +54,7 @@ impl UserObject {
     }
 
     /// Name, kind, section and target.
-    fn programs(&self, py: Python<'_>) -> PyResult<Vec<(String, &'static str, String, Option<String>)>> {
+    fn programs(&self, py: Python<'_>) -> PyResult<Vec<ProgramParts>> {
         self.with(py, |object| {
             let programs = object.programs().iter();
             Ok(programs.map(|(name, of)| (name.clone(), of.kind, of.section.clone(), of.target.clone())).collect())

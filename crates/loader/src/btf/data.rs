@@ -1,7 +1,5 @@
 //! Values: of memory by its type, and back.
 
-use std::cmp::Ordering;
-
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use super::{Btf, Member, Shape, types::DEEPEST};
@@ -440,10 +438,13 @@ fn write_array(
     deepest: usize,
 ) -> Result<(), String> {
     match value {
-        Data::Text(text) if bytes.len() == len => match text.len().cmp(&len) {
-            Ordering::Greater => Err(format!("it has room for {len} bytes, not {}", text.len())),
-            _ => Ok(bytes[..text.len()].copy_from_slice(text)),
-        },
+        Data::Text(text) if bytes.len() == len => {
+            let Some(part) = bytes.get_mut(..text.len()) else {
+                return Err(format!("it has room for {len} bytes, not {}", text.len()));
+            };
+            part.copy_from_slice(text);
+            Ok(())
+        }
         Data::List(values) if values.len() == len => {
             let size = bytes.len() / len.max(1);
             if size == 0 {
