@@ -458,7 +458,7 @@ mod tests {
     #[test]
     fn what_begins_so_is_completed() {
         assert_eq!(complete(""), ["fentry:", "kprobe:", "raw_tracepoint:", "tracepoint:", "uprobe:"]);
-        assert_eq!(complete("uprobe:libc:getaddrin"), ["uprobe:libc:getaddrinfo"]);
+        assert_eq!(complete("uprobe:libc:gethostna"), ["uprobe:libc:gethostname"]);
         assert!(complete("libc:getaddrin").contains(&"libc:getaddrinfo".to_owned()));
         assert!(complete("tracep").contains(&"tracepoint:".to_owned()));
         assert!(complete("no-such-library:a").is_empty());

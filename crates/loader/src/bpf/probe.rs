@@ -60,7 +60,7 @@ const MAP_TYPES: [(&str, MapType); 11] = [
 ];
 
 /// The helpers that the embedded tracing programs call.
-const HELPERS: [(&str, BpfHelper); 20] = [
+const HELPERS: [(&str, BpfHelper); 21] = [
     ("bpf_map_lookup_elem", BpfHelper::BPF_FUNC_map_lookup_elem),
     ("bpf_map_update_elem", BpfHelper::BPF_FUNC_map_update_elem),
     ("bpf_map_delete_elem", BpfHelper::BPF_FUNC_map_delete_elem),
@@ -71,6 +71,7 @@ const HELPERS: [(&str, BpfHelper); 20] = [
     ("bpf_get_attach_cookie", BpfHelper::BPF_FUNC_get_attach_cookie),
     ("bpf_get_current_comm", BpfHelper::BPF_FUNC_get_current_comm),
     ("bpf_perf_event_output", BpfHelper::BPF_FUNC_perf_event_output),
+    ("bpf_get_stackid", BpfHelper::BPF_FUNC_get_stackid),
     ("bpf_get_current_task", BpfHelper::BPF_FUNC_get_current_task),
     ("bpf_current_task_under_cgroup", BpfHelper::BPF_FUNC_current_task_under_cgroup),
     ("bpf_get_current_cgroup_id", BpfHelper::BPF_FUNC_get_current_cgroup_id),

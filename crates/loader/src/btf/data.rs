@@ -445,7 +445,8 @@ fn write_array(
             part.copy_from_slice(text);
             Ok(())
         }
-        Data::List(values) if values.len() == len => {
+        // Elements without a size are not read either.
+        Data::List(values) if values.len() == len || bytes.is_empty() => {
             let size = bytes.len() / len.max(1);
             if size == 0 {
                 return Ok(());
@@ -496,7 +497,9 @@ mod tests {
                 let written = encode(&kernel, number, &value).unwrap_or_else(|error| {
                     panic!("{} {number}: {error}", kernel.name_of(number));
                 });
-                assert_eq!(decode(&kernel, number, &written), Some(value), "{} {number}", kernel.name_of(number));
+                let read = decode(&kernel, number, &written);
+                // As texts: what is no number is not equal to itself.
+                assert_eq!(format!("{read:?}"), format!("{:?}", Some(value)), "{} {number}", kernel.name_of(number));
             }
         }
         assert!(structs > 0);

@@ -371,7 +371,7 @@ impl Fields {
         let mask = u128::MAX.checked_shr(128 - bits.min(128) as u32).unwrap_or_default();
         let value = format!("int.from_bytes(self.{storage}, \"little\") >> {shift} & {mask:#x}");
         let value = match is_signed {
-            true => format!("({value} ^ {sign:#x}) - {sign:#x}", sign = 1_u128 << (bits - 1)),
+            true => format!("({value} ^ {sign:#x}) - {sign:#x}", sign = mask ^ mask >> 1),
             false => value,
         };
         self.properties.push((member.name.to_owned(), bits, value));
