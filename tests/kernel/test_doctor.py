@@ -111,10 +111,14 @@ def real(iface: str) -> Callable[[], Abilities]:
     }
 
     def abilities() -> Abilities:
-        return {
+        found = {
             tool: (_taken(attach), {hook for hook in hooks if _works(attach, hook)})
             for tool, (attach, hooks) in tools.items()
         }
+        # Its clocks are another part, which does not go with targets.
+        (calls, can), clocks = found["stacks"], _taken(lambda: ebpflab.stacks(sample=49))
+        found["stacks"] = (None, set()) if calls is None or clocks is None else (calls | clocks, can)
+        return found
 
     return abilities
 
