@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 import os
 import select
 import time
 from collections.abc import ItemsView, Mapping, MutableMapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ebpflab import _ebpflab
 from ebpflab.errors import ClosedError
@@ -21,18 +22,22 @@ if TYPE_CHECKING:
 PERF_BYTES = 1 << 16
 
 
-def load(path: str | os.PathLike[str]) -> Object:
+def load(path: str | os.PathLike[str], *, pinned: Mapping[str, str | os.PathLike[str]] | None = None) -> Object:
     """Open an object of eBPF, whatever made it: aya, or clang with libbpf's headers.
 
     Nothing is in the kernel before `Object.load`, or what needs it: the first attach, the first look into a map.
+    `pinned` has files on a bpffs by the names of maps: where there is a map in the file, that is the object's too, else
+    the object's is pinned there.
 
     Raises:
-        ValueError: Others may write the file, or put another one in its place.
+        ValueError: Others may write the file, or put another one in its place; there is no such map to pin, or the
+            place for it is not on a bpffs.
         EbpflabError: It is no such object, or damaged.
         OSError: It cannot be read.
 
     """
-    return Object(_ebpflab.UserObject(os.fspath(path)))
+    places = {name: os.fspath(place) for name, place in (pinned or {}).items()}
+    return Object(_ebpflab.UserObject(os.fspath(path), places))
 
 
 class Object:
@@ -52,6 +57,7 @@ class Object:
 
         Raises:
             EbpflabError: The object does not fit this kernel.
+            ValueError: What is pinned where one of its maps shall be is another kind of map.
             PrivilegeError: A capability is missing.
             ClosedError: It was closed.
 
@@ -106,6 +112,17 @@ class UserProgram:
 
         """
         return self._native.attach(self.name, target)
+
+    def pin(self, path: str | os.PathLike[str]) -> None:
+        """Pin it to a file on a bpffs: it stays loaded until the file is removed. Attached it stays no longer for that.
+
+        Raises:
+            ValueError: The place is not on a bpffs.
+            OSError: The kernel refuses it: there is something already.
+            VerifierError: The kernel refuses the program.
+
+        """
+        self._native.pin_program(self.name, os.fspath(path))
 
     @property
     def id(self) -> int:
@@ -184,9 +201,36 @@ class UserMap(MutableMapping[Any, Any]):
             raise KeyError(key)
         return found[1]
 
+    @property
+    def kind(self) -> str:
+        """Its kind in the kernel's words, as `hash` or `ringbuf`."""
+        return self._map().kind()
+
     def __setitem__(self, key: object, value: object) -> None:
-        """Write an entry; to all CPUs the same, or of a list to each its own."""
-        self._map().set(key, value)
+        """Write an entry; to all CPUs the same, or of a list to each its own.
+
+        Into a program array goes a program of the object, for tail calls; it is loaded for that.
+
+        Raises:
+            ValueError: It is no key or no value of this map.
+            OSError: The kernel refuses it: there is no room.
+            VerifierError: The kernel refuses the program.
+
+        """
+        if isinstance(value, UserProgram):
+            self._native.put(self.name, operator.index(cast("int", key)), value.name)
+        else:
+            self._map().set(key, value)
+
+    def pin(self, path: str | os.PathLike[str]) -> None:
+        """Pin it to a file on a bpffs: it stays until the file is removed, and `load(..., pinned=...)` takes it up.
+
+        Raises:
+            ValueError: The place is not on a bpffs.
+            OSError: The kernel refuses it: there is something already.
+
+        """
+        self._native.pin_map(self.name, os.fspath(path))
 
     def __delitem__(self, key: object) -> None:
         """Take an entry out; KeyError if it is not there."""
@@ -239,6 +283,10 @@ class Events:
     def lost(self) -> int | None:
         """Records that did not fit, so far."""
         return self._native.lost()
+
+    def fds(self) -> list[int]:
+        """Return the file descriptors that can be polled: readable while there are records."""
+        return self._native.fds()
 
     def read(self, timeout: float | None = 0) -> list[Any]:
         """Return the records that there are; where there are none wait so many seconds for the first, or for ever."""

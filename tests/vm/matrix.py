@@ -1,14 +1,16 @@
 """The kernel matrix: the same installed wheel on Debian's kernels in virtual machines, and on this machine's own.
 
-    python -m tests.vm.matrix [--full] [--write]
+    python -m tests.vm.matrix [--full] [--write] [--native FILE]
 
 One boot for each kernel, as many at once as there are CPUs. The tests that are marked `smoke`, or with --full all, but
 for those that are marked `native`. From the outcomes comes docs/kernel-support.md, which is compared, or with --write
-written. Logs and results go to target/matrix.
+written. Logs and results go to target/matrix. --native: what a run of tests/kernel on this machine's own kernel has
+written already (pytest's --results).
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -89,20 +91,32 @@ def judge(name: str, status: int, results: Results | None) -> bool:
     return well
 
 
+def arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.vm.matrix")
+    parser.add_argument("--full", action="store_true", help="all tests, but for those that are marked native")
+    parser.add_argument("--write", action="store_true", help="write docs/kernel-support.md instead of comparing it")
+    parser.add_argument(
+        "--native", type=Path, metavar="FILE", help="what a run on this machine's own kernel has written"
+    )
+    return parser.parse_args()
+
+
 def main() -> None:
     """Run the matrix."""
-    full = "--full" in sys.argv[1:]
+    asked = arguments()
+    full: bool = asked.full
     options = ["-m", "not native" if full else "smoke and not native and not full"]
     FOLDER.mkdir(parents=True, exist_ok=True)
     binary = test_run_binary()
-    ended = [native(options)]
+    ended = [("native", 0, Results.read(asked.native)) if asked.native else native(options)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         ended += pool.map(lambda series: guest(series, binary, options, FULL if full else SMOKE), GUESTS)
     well = [judge(*each) for each in ended]
     if not all(well):
         sys.exit("the matrix failed")
     text = page([results for _, _, results in ended if results])
-    if "--write" in sys.argv[1:]:
+    if asked.write:
         PAGE.write_text(text, encoding="utf-8")
     elif PAGE.read_text(encoding="utf-8") != text:
         (FOLDER / PAGE.name).write_text(text, encoding="utf-8")

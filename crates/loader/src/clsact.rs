@@ -104,8 +104,17 @@ impl Clsact {
         Ok(OURS | if made { MADE } else { 0 } | number)
     }
 
-    /// Whether our filter of that direction is there.
-    pub(crate) fn has_filter(&self, direction: Direction) -> bool {
+    /// Whether it is of that interface, and has no filter of that direction.
+    pub(crate) fn has_room(&self, index: u32, direction: Direction) -> bool {
+        let state = self.shared.get();
+        state.index == index && state.priorities[direction as usize].load(Ordering::Relaxed) == 0
+    }
+
+    /// Whether it is of that interface, and our filter of that direction is there.
+    pub(crate) fn has_filter(&self, index: u32, direction: Direction) -> bool {
+        if self.shared.get().index != index {
+            return false;
+        }
         let handle = self.shared.get().handle.load(Ordering::Relaxed);
         self.handles_of(direction).contains(&handle)
     }

@@ -1,6 +1,7 @@
 //! Objects of others.
 
 use std::{
+    collections::BTreeMap,
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -48,8 +49,8 @@ impl UserObject {
 #[pymethods]
 impl UserObject {
     #[new]
-    fn new(py: Python<'_>, path: PathBuf) -> PyResult<Self> {
-        let object = py.detach(|| user::UserObject::open(&path)).map_err(to_python)?;
+    fn new(py: Python<'_>, path: PathBuf, pinned: BTreeMap<String, PathBuf>) -> PyResult<Self> {
+        let object = py.detach(|| user::UserObject::open(&path, pinned)).map_err(to_python)?;
         Ok(Self(Mutex::new(Some(object))))
     }
 
@@ -96,6 +97,18 @@ impl UserObject {
         self.with(py, |object| object.about(program))
     }
 
+    fn put(&self, py: Python<'_>, array: &str, slot: u32, program: &str) -> PyResult<()> {
+        self.with(py, |object| object.put(array, slot, program))
+    }
+
+    fn pin_map(&self, py: Python<'_>, name: &str, path: PathBuf) -> PyResult<()> {
+        self.with(py, |object| object.pin_map(name, &path))
+    }
+
+    fn pin_program(&self, py: Python<'_>, name: &str, path: PathBuf) -> PyResult<()> {
+        self.with(py, |object| object.pin_program(name, &path))
+    }
+
     fn map(&self, py: Python<'_>, name: &str) -> PyResult<UserMap> {
         self.with(py, |object| object.map(name)).map(UserMap)
     }
@@ -112,6 +125,10 @@ impl UserObject {
 
 #[pymethods]
 impl UserMap {
+    fn kind(&self) -> String {
+        self.0.kind()
+    }
+
     /// The value, and that of each CPU.
     fn get<'py>(
         &self,

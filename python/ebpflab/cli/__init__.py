@@ -30,6 +30,7 @@ COMMANDS = {
     "query": ("query", "command"),
     "recover": ("recover", "command"),
     "replay": ("replay", "command"),
+    "run": ("objects", "run"),
     "stacks": ("stacks", "command"),
     "syscalls": ("syscalls", "command"),
     "tracepoints": ("inspect", "tracepoints"),

@@ -71,19 +71,20 @@ def links(rows: Iterable[Link]) -> str:
 
 def entries(rows: Sequence[MapEntry]) -> str:
     """Return a line for each entry, keys and values as Python would show them; below it the value of each CPU."""
-    keys = [_shown(row.key) for row in rows]
-    width = min(max((len(key) for key in keys), default=0), _WIDEST_KEY)
+    keys = [shown(row.key) for row in rows]
+    width = min(max(len(key) for key in ("KEY", *keys)), _WIDEST_KEY)
     lines = [f"{'KEY':{width}}  VALUE"]
     for key, row in zip(keys, rows, strict=True):
-        lines.append(f"{key:{width}}  {_shown(row.value)}")
-        lines += [f"{f'CPU {cpu}':>{width}}  {_shown(value)}" for cpu, value in enumerate(row.values or ())]
+        lines.append(f"{key:{width}}  {shown(row.value)}")
+        lines += [f"{f'CPU {cpu}':>{width}}  {shown(value)}" for cpu, value in enumerate(row.values or ())]
     return "\n".join(line.rstrip() for line in lines)
 
 
 _WIDEST_KEY = 40
 
 
-def _shown(value: object) -> str:
+def shown(value: object) -> str:
+    """Return a value of a type that only the kernel or an object knows, as Python would show it; bytes in hex."""
     if isinstance(value, bytes):
         return value.hex(" ") or "-"
     return "?" if value is None else printable(repr(value))

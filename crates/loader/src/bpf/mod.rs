@@ -3,6 +3,7 @@
 pub mod map;
 pub(crate) mod pin;
 pub(crate) mod probe;
+mod sections;
 pub(crate) mod sys;
 pub mod user;
 
@@ -170,13 +171,17 @@ impl fmt::Display for Target {
 /// # Errors
 /// [`Error::Object`] for a file that is none.
 pub fn program_names(bytes: &[u8]) -> Result<Vec<String>> {
-    let object = aya_obj::Object::parse(bytes).map_err(|error| Error::Object(with_causes(&error)))?;
-    Ok(object.programs.into_keys().collect())
+    Ok(parse(bytes)?.programs.into_keys().collect())
+}
+
+/// What aya knows of an object file.
+pub(crate) fn parse(elf: &[u8]) -> Result<aya_obj::Object> {
+    aya_obj::Object::parse(&sections::in_ayas_words(elf)).map_err(|error| Error::Object(with_causes(&error)))
 }
 
 /// A BPF object that is being opened: what may be set before its maps are made.
 pub struct Opener<'a> {
-    bytes: &'a [u8],
+    bytes: Cow<'a, [u8]>,
     globals: StdHashMap<&'a str, Vec<u8>>,
     max_entries: StdHashMap<&'a str, u32>,
     /// Files that hold maps, with the maps' names.
@@ -186,6 +191,7 @@ pub struct Opener<'a> {
 impl<'a> Opener<'a> {
     /// Starts opening an object file's bytes.
     pub fn new(bytes: &'a [u8]) -> Self {
+        let bytes = sections::in_ayas_words(bytes);
         Self { bytes, globals: StdHashMap::new(), max_entries: StdHashMap::new(), pins: Vec::new() }
     }
 
@@ -212,12 +218,19 @@ impl<'a> Opener<'a> {
         self
     }
 
+    /// Has a map pinned: made there, or taken from there if there is one.
+    #[must_use]
+    pub(crate) fn pin(mut self, name: &str, path: &Path) -> Self {
+        self.pins.push((path.to_owned(), name.to_owned()));
+        self
+    }
+
     /// Makes the maps and relocates the programs; none is loaded into the kernel yet.
     ///
     /// # Errors
     /// [`Error::Object`] for a file that is none or does not fit this kernel, [`Error::Privilege`].
     pub fn open(self) -> Result<Object> {
-        let btf = btf_for(self.bytes)?;
+        let btf = btf_for(&self.bytes)?;
         raise_memlock();
         let mut loader = EbpfLoader::new();
         loader.btf(btf.as_ref());
@@ -230,18 +243,18 @@ impl<'a> Opener<'a> {
         for (path, name) in &self.pins {
             loader.map_pin_path(name, path.as_path());
         }
-        let ebpf = loader.load(self.bytes).map_err(|error| match is_refusal(&error) {
+        let ebpf = loader.load(&self.bytes).map_err(|error| match is_refusal(&error) {
             true => refused("making BPF maps"),
             false => Error::Object(with_causes(&error)),
         })?;
-        let elf = self.bytes.into();
+        let elf = self.bytes.into_owned().into();
         Ok(Object {
             ebpf,
             elf,
             attached: BTreeSet::new(),
             pairs: Vec::new(),
             events: Vec::new(),
-            clsact: None,
+            clsact: Vec::new(),
             xdp_link: None,
             functions: None,
         })
@@ -332,8 +345,8 @@ pub struct Object {
     pairs: Vec<[&'static str; 2]>,
     /// What keeps programs attached to events, by their names.
     events: Vec<(String, OwnedFd)>,
-    /// Once a program was attached by a netlink filter.
-    clsact: Option<Clsact>,
+    /// What holds filters of interfaces, for each one a direction at most.
+    clsact: Vec<Clsact>,
     /// The program that is attached to XDP, and its link.
     xdp_link: Option<(String, XdpLinkId)>,
     /// Once they were asked for: several megabytes.
@@ -353,11 +366,12 @@ impl Object {
         let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
         match (program, target) {
             (Program::SchedClassifier(program), Target::Clsact(tc)) => {
-                let clsact = match self.clsact.take() {
-                    Some(clsact) => clsact,
-                    None => Clsact::start(tc.index)?,
-                };
-                attach_clsact(program, self.clsact.insert(clsact), tc)?;
+                let free = self.clsact.iter().position(|clsact| clsact.has_room(tc.index, tc.direction));
+                if free.is_none() {
+                    self.clsact.push(Clsact::start(tc.index)?);
+                }
+                let place = free.unwrap_or(self.clsact.len() - 1);
+                attach_clsact(program, &self.clsact[place], tc)?;
             }
             (Program::Xdp(program), Target::Xdp(index, mode)) => {
                 let link = attach_xdp(program, *index, *mode).map_err(|error| attach_error(target, &error))?;
@@ -413,6 +427,19 @@ impl Object {
         load(program, target, self.functions.as_ref()).map_err(|error| load_error(name, error, &self.elf))
     }
 
+    /// Loads a program without a target, if it is not loaded yet and of a kind for which that can be done.
+    ///
+    /// # Errors
+    /// [`Error::Verifier`], [`Error::Privilege`], [`Error::NotSupported`] for other kinds.
+    fn load_alone(&mut self, name: &str) -> Result<()> {
+        let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
+        if program.fd().is_ok() {
+            return Ok(());
+        }
+        privilege::require(&format!("loading program {name}"), capabilities(program))?;
+        load_alone(name, program)?.map_err(|error| load_error(name, error, &self.elf))
+    }
+
     /// Loads a program and puts it into a slot of a program array, for tail calls. Dropping the object takes it out
     /// again.
     ///
@@ -420,6 +447,10 @@ impl Object {
     /// [`Error::Verifier`], [`Error::Privilege`], [`Error::Object`] if there is no such map.
     pub fn put(&mut self, map: &str, slot: u32, program: &str, target: &Target) -> Result<()> {
         self.load(program, target)?;
+        self.put_loaded(map, slot, program)
+    }
+
+    fn put_loaded(&mut self, map: &str, slot: u32, program: &str) -> Result<()> {
         let fd = self.ebpf.program(program).ok_or_else(|| no_program(program))?.fd();
         let fd = fd.map_err(|error| Error::Object(with_causes(&error)))?.try_clone().map_err(Error::os("dup"))?;
         ProgramArray::try_from(self.map_mut(map)?).and_then(|mut array| array.set(slot, &fd, 0)).map_err(map_error)
@@ -457,7 +488,7 @@ impl Object {
     /// Whether a program that was attached to an interface by TCX or a filter still is.
     pub fn is_attached(&self, name: &str, target: &Target) -> bool {
         match target {
-            Target::Clsact(tc) => self.clsact.as_ref().is_some_and(|clsact| clsact.has_filter(tc.direction)),
+            Target::Clsact(tc) => self.clsact.iter().any(|clsact| clsact.has_filter(tc.index, tc.direction)),
             Target::Tcx(tc) => {
                 let direction = match tc.direction {
                     Direction::Ingress => sys::TCX_INGRESS,
@@ -530,7 +561,7 @@ impl Object {
             let _ = unload(program);
         }
         if self.attached.is_empty() {
-            self.clsact = None;
+            self.clsact.clear();
         }
     }
 
@@ -1103,9 +1134,8 @@ impl Verifiable {
     /// Loads a program of any kind that can be loaded without saying what it will be attached to; returns how many
     /// instructions the verifier went through.
     pub(crate) fn load(&mut self, name: &str) -> Result<Option<u32>> {
-        let program = self.object.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
-        privilege::require(&format!("loading program {name}"), capabilities(program))?;
-        load_alone(name, program)?.map_err(|error| load_error(name, error, &self.object.elf))?;
+        self.object.load_alone(name)?;
+        let program = self.object.ebpf.program(name).ok_or_else(|| no_program(name))?;
         let info = program.info().map_err(|error| Error::Object(with_causes(&error)))?;
         Ok(info.verified_instruction_count())
     }

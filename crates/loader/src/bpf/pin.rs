@@ -21,9 +21,7 @@ const LINK: &str = "link";
 /// # Errors
 /// [`Error::NotSupported`] where it is not mounted.
 pub(crate) fn check_mounted() -> Result<()> {
-    /// `BPF_FS_MAGIC`, include/uapi/linux/magic.h
-    const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
-    if statfs(BPFFS).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC) {
+    if is_bpffs(Path::new(BPFFS)) {
         return Ok(());
     }
     Err(Error::NotSupported {
@@ -33,20 +31,45 @@ pub(crate) fn check_mounted() -> Result<()> {
     })
 }
 
+fn is_bpffs(folder: &Path) -> bool {
+    /// `BPF_FS_MAGIC`, include/uapi/linux/magic.h
+    const BPF_FS_MAGIC: FsType = FsType(0xcafe_4a11);
+    statfs(folder).is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC)
+}
+
+/// Checks that the folder of a file is on such a file system, wherever it is mounted.
+///
+/// # Errors
+/// [`Error::InvalidArgument`].
+pub(crate) fn check_place(path: &Path) -> Result<()> {
+    if path.parent().is_some_and(is_bpffs) {
+        return Ok(());
+    }
+    let path = path.display();
+    Err(Error::InvalidArgument(format!(
+        "nothing can be pinned at {path}: its folder is not there, or on no bpffs (mount -t bpf bpf {BPFFS})"
+    )))
+}
+
+/// Why something could not be pinned.
+pub(crate) fn refused(path: &Path, error: &(dyn std::error::Error + 'static)) -> Error {
+    Error::os(format!("pin {}", path.display()))(io::Error::other(with_causes(error)))
+}
+
 impl Opener<'_> {
     /// Has each map pinned in a folder: made there, or taken from there if it has been.
     ///
     /// # Errors
     /// [`Error::Object`] for a file that is none.
     pub(crate) fn pins(mut self, folder: &Path) -> Result<Self> {
-        self.pins = map_names(self.bytes)?.into_iter().map(|name| (folder.join(&name), name)).collect();
+        self.pins = map_names(&self.bytes)?.into_iter().map(|name| (folder.join(&name), name)).collect();
         Ok(self)
     }
 }
 
 /// Names of maps, but for those that hold globals.
 fn map_names(elf: &[u8]) -> Result<Vec<String>> {
-    let object = aya_obj::Object::parse(elf).map_err(|error| Error::Object(with_causes(&error)))?;
+    let object = super::parse(elf)?;
     Ok(object.maps.into_keys().filter(|name| !name.starts_with('.')).collect())
 }
 
@@ -109,9 +132,6 @@ impl Object {
     /// # Errors
     /// [`Error::Os`] where the file system refuses it.
     pub(crate) fn pin(&mut self, folder: &Path) -> Result<()> {
-        let refused = |path: &Path, error: &(dyn std::error::Error + 'static)| {
-            Error::os(format!("pin {}", path.display()))(io::Error::other(with_causes(error)))
-        };
         for (name, program) in self.ebpf.programs_mut() {
             let Program::Xdp(program) = program else { continue };
             let path = folder.join(name);

@@ -22,7 +22,7 @@ use object::{Object as _, ObjectSection as _, ObjectSymbol as _};
 use super::{
     Object, Opener, Perf, Ring, Target, Tc, Uprobe, XdpMode,
     map::{TypedMap, Types},
-    no_map, no_program, section, sys,
+    no_map, no_program, pin, section, sys,
 };
 use crate::{
     btf::{self, Btf, Data, Shape},
@@ -36,10 +36,26 @@ pub struct UserObject {
     elf: Vec<u8>,
     btf: Option<Arc<Btf<'static>>>,
     programs: BTreeMap<String, UserProgram>,
-    maps: BTreeMap<String, Option<Types>>,
+    maps: BTreeMap<String, UserMap>,
     globals: BTreeMap<String, Global>,
     set: BTreeMap<String, Vec<u8>>,
+    /// Where maps are pinned, by their names.
+    pinned: BTreeMap<String, PathBuf>,
     loaded: Option<Object>,
+}
+
+/// A map as the object describes it.
+struct UserMap {
+    types: Option<Types>,
+    layout: Layout,
+}
+
+/// What a map is: its kind, and the bytes of a key and of a value.
+#[derive(PartialEq, Eq)]
+struct Layout {
+    kind: u32,
+    key: u32,
+    value: u32,
 }
 
 /// A program of such an object.
@@ -64,17 +80,24 @@ struct Global {
 }
 
 impl UserObject {
-    /// Reads an object from a file that nobody else may write.
+    /// Reads an object from a file that nobody else may write. When it is loaded, the maps that are named are pinned:
+    /// made there, or taken from there if there is one.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] for a file that others may write, [`Error::Object`] for one that is no object of BPF,
-    /// [`Error::Os`].
-    pub fn open(path: &Path) -> Result<Self> {
-        Self::parse(read_safely(path)?)
+    /// [`Error::InvalidArgument`] for a file that others may write, a map that there is not and a place that is not on a
+    /// bpffs; [`Error::Object`] for a file that is no object of BPF, [`Error::Os`].
+    pub fn open(path: &Path, pinned: BTreeMap<String, PathBuf>) -> Result<Self> {
+        let mut object = Self::parse(read_safely(path)?)?;
+        for (name, path) in &pinned {
+            object.find_map(name)?;
+            pin::check_place(path)?;
+        }
+        object.pinned = pinned;
+        Ok(object)
     }
 
     fn parse(elf: Vec<u8>) -> Result<Self> {
-        let object = guarded(|| aya_obj::Object::parse(&elf).map_err(|error| Error::Object(with_causes(&error))))?;
+        let object = guarded(|| super::parse(&elf))?;
         let types = section(&elf, ".BTF").and_then(|bytes| Btf::parse(bytes.to_vec())).map(Arc::new);
         let places = sections_of_functions(&elf);
         let programs = object.programs.iter().map(|(name, program)| {
@@ -90,11 +113,13 @@ impl UserObject {
                     Some(Types { btf: Arc::clone(btf), key: 0, value: btf.named(name).next().unwrap_or_default() })
                 }
             };
-            (name.clone(), types.as_ref().and_then(of))
+            let layout = Layout { kind: map.map_type(), key: map.key_size(), value: map.value_size() };
+            (name.clone(), UserMap { types: types.as_ref().and_then(of), layout })
         });
         let (programs, maps) = (programs.collect(), maps.collect());
         let globals = globals(&elf, types.as_deref());
-        Ok(Self { programs, maps, globals, btf: types, elf, set: BTreeMap::new(), loaded: None })
+        let (set, pinned) = (BTreeMap::new(), BTreeMap::new());
+        Ok(Self { programs, maps, globals, btf: types, elf, set, pinned, loaded: None })
     }
 
     /// Its programs, by their names.
@@ -179,8 +204,64 @@ impl UserObject {
         for (name, bytes) in &self.set {
             opener = opener.global_bytes(name, bytes.clone());
         }
-        self.loaded = Some(guarded(|| opener.open())?);
+        for (name, path) in &self.pinned {
+            opener = opener.pin(name, path);
+        }
+        let object = guarded(|| opener.open())?;
+        for (name, path) in &self.pinned {
+            is_as_described(&object, name, path, &self.find_map(name)?.layout)?;
+        }
+        self.loaded = Some(object);
         Ok(())
+    }
+
+    fn find_map(&self, name: &str) -> Result<&UserMap> {
+        self.maps.get(name).ok_or_else(|| unknown("map", name, self.maps.keys()))
+    }
+
+    fn find_program(&self, name: &str) -> Result<&UserProgram> {
+        self.programs.get(name).ok_or_else(|| unknown("program", name, self.programs.keys()))
+    }
+
+    /// Puts a program into a slot of a program array, for tail calls; both are loaded before.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] where there is none of these names, [`Error::Object`] for another map, and what loading
+    /// may raise.
+    pub fn put(&mut self, map: &str, slot: u32, program: &str) -> Result<()> {
+        self.find_map(map)?;
+        self.find_program(program)?;
+        self.load()?;
+        let object = self.loaded.as_mut().ok_or(Error::Closed)?;
+        object.load_alone(program)?;
+        object.put_loaded(map, slot, program)
+    }
+
+    /// Pins a map: it stays when this object and this process are gone, until the file is removed.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] where there is none of this name and for a place that is not on a bpffs, [`Error::Os`],
+    /// and what loading may raise.
+    pub fn pin_map(&mut self, name: &str, path: &Path) -> Result<()> {
+        self.find_map(name)?;
+        pin::check_place(path)?;
+        self.load()?;
+        let map = map_data(self.loaded.as_ref().ok_or(Error::Closed)?.map(name)?);
+        map.pin(path).map_err(|error| pin::refused(path, &error))
+    }
+
+    /// Pins a program, loaded before if it is not yet. It stays loaded; what it is attached to it leaves at the end.
+    ///
+    /// # Errors
+    /// As for maps, and [`Error::Verifier`].
+    pub fn pin_program(&mut self, name: &str, path: &Path) -> Result<()> {
+        self.find_program(name)?;
+        pin::check_place(path)?;
+        self.load()?;
+        let object = self.loaded.as_mut().ok_or(Error::Closed)?;
+        object.load_alone(name)?;
+        let program = object.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
+        program.pin(path).map_err(|error| pin::refused(path, &error))
     }
 
     /// Attaches a program, and loads before what is not loaded yet; to where its section says, unless something else is
@@ -189,7 +270,7 @@ impl UserObject {
     /// # Errors
     /// [`Error::InvalidArgument`], [`Error::Verifier`], [`Error::Privilege`], [`Error::Attach`].
     pub fn attach(&mut self, name: &str, target: Option<&str>) -> Result<String> {
-        let program = self.programs.get(name).ok_or_else(|| unknown("program", name, self.programs.keys()))?;
+        let program = self.find_program(name)?;
         let target = target.map(str::to_owned).or_else(|| program.target.clone()).ok_or_else(|| {
             let place = if program.section.is_empty() { "it" } else { &program.section };
             Error::InvalidArgument(format!(
@@ -199,7 +280,12 @@ impl UserObject {
         })?;
         let hook = hook(name, program, &target)?;
         self.load()?;
-        self.loaded.as_mut().ok_or(Error::Closed)?.attach(name, &hook)?;
+        let object = self.loaded.as_mut().ok_or(Error::Closed)?;
+        match (object.attach(name, &hook), &hook) {
+            // Before 6.6 there is no TCX.
+            (Err(Error::NotSupported { .. }), Target::Tcx(tc)) => object.attach(name, &Target::Clsact(tc.clone()))?,
+            (attached, _) => attached?,
+        }
         Ok(hook.to_string())
     }
 
@@ -221,7 +307,7 @@ impl UserObject {
     /// # Errors
     /// [`Error::InvalidArgument`] where there is none of this name, and what loading may raise.
     pub fn map(&mut self, name: &str) -> Result<TypedMap> {
-        let types = self.maps.get(name).ok_or_else(|| unknown("map", name, self.maps.keys()))?.clone();
+        let types = self.find_map(name)?.types.clone();
         self.load()?;
         let object = self.loaded.as_ref().ok_or(Error::Closed)?;
         let fd = map_data(object.map(name)?).fd().as_fd().try_clone_to_owned().map_err(Error::os("dup"))?;
@@ -233,7 +319,7 @@ impl UserObject {
     /// # Errors
     /// [`Error::InvalidArgument`] where there is no such map, or no such type; [`Error::Object`] once it was taken.
     pub fn events(&mut self, name: &str, of: Option<&str>, bytes: usize) -> Result<UserEvents> {
-        self.maps.get(name).ok_or_else(|| unknown("map", name, self.maps.keys()))?;
+        self.find_map(name)?;
         let number = of.map(|of| self.event_type(of)).transpose()?;
         self.load()?;
         let object = self.loaded.as_mut().ok_or(Error::Closed)?;
@@ -295,6 +381,22 @@ impl UserEvents {
             Buffer::Perf(perf) => Some(perf.lost()),
         }
     }
+}
+
+/// Checks that a map which was taken from where it was pinned is one as the object describes it: aya takes any.
+fn is_as_described(object: &Object, name: &str, path: &Path, wanted: &Layout) -> Result<()> {
+    let mut about = sys::blank::<aya_obj::generated::bpf_map_info>();
+    let fd = map_data(object.map(name)?).fd().as_fd();
+    sys::info(fd, &mut about).map_err(Error::os(format!("ask about map {name}")))?;
+    let found = Layout { kind: about.type_, key: about.key_size, value: about.value_size };
+    if found == *wanted {
+        return Ok(());
+    }
+    let told = |layout: &Layout| {
+        format!("{} of {} and {} bytes", crate::inspect::map_kind(layout.kind), layout.key, layout.value)
+    };
+    let (path, found, wanted) = (path.display(), told(&found), told(wanted));
+    Err(Error::InvalidArgument(format!("map {name}: what is pinned at {path} is a {found}, not a {wanted}")))
 }
 
 /// A record as its type; as bytes without one, and where it is shorter. What is behind it is padding.
@@ -421,11 +523,18 @@ fn kind(section: &ProgramSection) -> &'static str {
     }
 }
 
+/// What the kernel puts before the names of its functions for system calls.
+#[cfg(target_arch = "x86_64")]
+const SYSCALL: &str = "__x64_sys_";
+#[cfg(target_arch = "aarch64")]
+const SYSCALL: &str = "__arm64_sys_";
+
 /// What a section says about where its programs are attached.
 fn default_target(section: &str) -> Option<String> {
     let (kind, rest) = section.trim_start_matches('?').split_once('/')?;
     Some(match kind {
         "tp" | "tracepoint" => rest.replacen('/', ":", 1),
+        "ksyscall" | "kretsyscall" => format!("{SYSCALL}{rest}"),
         "kprobe" | "kretprobe" | "fentry" | "fentry.s" | "fexit" | "fexit.s" | "raw_tp" | "raw_tracepoint"
         | "uprobe" | "uretprobe" | "uprobe.s" | "uretprobe.s" => rest.to_owned(),
         _ => return None,

@@ -123,6 +123,43 @@ pub(crate) fn questions(btf_ext: &[u8]) -> Option<Vec<u32>> {
     Some(kinds)
 }
 
+/// Gives a section of an object another name, in its type information and in what that tells of code (`.BTF.ext`).
+pub(crate) fn rename_section(btf: &mut Vec<u8>, ext: &mut [u8], old: &str, new: &str) -> Option<()> {
+    const STR_LEN: usize = 20;
+    let (start, len) = (word(btf, 4)?.checked_add(word(btf, 16)?)?, word(btf, STR_LEN)?);
+    let places = section_names(ext)?;
+    let are_old =
+        places.into_iter().filter(|at| word(ext, *at).and_then(|name| string(btf, name)).as_deref() == Some(old));
+    let are_old: Vec<_> = are_old.collect();
+    btf.truncate(start.checked_add(len)? as usize);
+    btf.extend_from_slice(new.as_bytes());
+    btf.push(0);
+    let longer = u32::try_from(btf.len()).ok()?.checked_sub(start)?;
+    btf.get_mut(STR_LEN..STR_LEN + 4)?.copy_from_slice(&longer.to_ne_bytes());
+    for at in are_old {
+        ext.get_mut(at..at + 4)?.copy_from_slice(&len.to_ne_bytes());
+    }
+    Some(())
+}
+
+/// Where in `.BTF.ext` names of sections are: for what it tells of functions, of lines, and of the kernel's types.
+fn section_names(ext: &[u8]) -> Option<Vec<usize>> {
+    const TABLES: [usize; 3] = [8, 16, 24];
+    let header = word(ext, 4)? as usize;
+    let mut places = Vec::new();
+    for table in TABLES.into_iter().filter(|table| table + 8 <= header) {
+        let start = header.checked_add(word(ext, table)? as usize)?;
+        let end = start.checked_add(word(ext, table + 4)? as usize)?;
+        let Some(size) = word(ext, start).filter(|_| start < end) else { continue };
+        let mut at = start + 4;
+        while at < end {
+            places.push(at);
+            at = at.checked_add((size as usize).checked_mul(word(ext, at + 4)? as usize)?.checked_add(8)?)?;
+        }
+    }
+    Some(places)
+}
+
 /// A type: where it is, and its first words.
 #[derive(Debug)]
 struct Type {

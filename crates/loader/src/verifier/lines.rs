@@ -6,7 +6,10 @@ use std::collections::HashSet;
 use aya_obj::generated::bpf_insn;
 
 use super::SourceLine;
-use crate::{bpf::section, btf};
+use crate::{
+    bpf::{parse, section},
+    btf,
+};
 
 /// The lines of one program, with the functions that it calls, as the kernel got it.
 pub(crate) struct Lines {
@@ -33,7 +36,7 @@ const JA: [u8; 2] = [0x05, 0x06];
 impl Lines {
     /// `None` where the object has no such program, or nothing can be told.
     pub(crate) fn of(elf: &[u8], program: &str) -> Option<Self> {
-        let mut object = aya_obj::Object::parse(elf).ok()?;
+        let mut object = parse(elf).ok()?;
         let sections: HashSet<_> = object.functions.keys().map(|(section, _)| *section).collect();
         object.relocate_calls(&sections).ok()?;
         let linked = object.functions.get(&object.programs.get(program)?.function_key())?;
