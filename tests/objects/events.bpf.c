@@ -85,7 +85,9 @@ int on_sys_enter(struct bpf_raw_tracepoint_args *context)
 	__builtin_memset(event, 0, sizeof(*event));
 	event->number = number;
 	event->parity = key.parity;
-	event->first = __sync_fetch_and_add(&seen, 1) == 0;
+	// Before 5.12 nothing can be fetched by adding.
+	event->first = seen == 0;
+	__sync_fetch_and_add(&seen, 1);
 	struct task_struct *task = (struct task_struct *)bpf_get_current_task();
 	event->tgid = BPF_CORE_READ(task, tgid);
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
