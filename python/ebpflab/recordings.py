@@ -55,6 +55,11 @@ class Replay(EventSession[ActivityEvent]):
         #: How the recording ended; None if it did not.
         self.recorded = _recorded(json.loads(ended)) if ended else None
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """None: nothing is attached, and `recorded` says how the recording fared."""
+        return ()
+
     def fileno(self) -> int:
         """Raise OSError: a replay waits for a moment, not for a file descriptor."""
         raise OSError("a replay has no file descriptor to wait on")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import resource
@@ -13,9 +14,10 @@ import pytest
 from ebpflab.doctor import TOOLS
 
 from tests.kernel import lab
-from tests.support import identity
+from tests.support import identity, nobody
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable
 
     from tests.kernel.conftest import Start
@@ -178,3 +180,45 @@ def test_a_session_in_python_keeps_its_capabilities_until_told() -> None:
     before, after, said = identity.in_child(lambda: None, held)
     assert (before, after) == (len(effective()), 0)
     assert "CAP_BPF" in said
+
+
+#: What nobody has and runs, what the line that is printed gives him in the end, and what is seen of the run with that.
+LINES: dict[str, tuple[tuple[str, ...], tuple[str, ...], str]] = {
+    "nothing": ((), ("count", "-d", "0.2", "--json"), "+bpf,+perfmon"),
+    "one of two": (("bpf",), ("count", "-d", "0.2", "--json"), "+perfmon,+bpf"),
+    "for packets": ((), ("xdp", "--iface", "IFACE", "-d", "0.2", "--json"), "+bpf,+perfmon,+net_admin"),
+    "for uprobes": (
+        ("bpf", "perfmon"),
+        ("latency", "libc:getppid", "-d", "0.2", "--json"),
+        "+sys_admin,+perfmon,+bpf",
+    ),
+    "to list programs": ((), ("programs", "--json"), "+sys_admin"),
+    "by the doctor": ((), ("doctor", "count", "--json"), "+bpf,+perfmon"),
+}
+
+
+@pytest.mark.native
+@pytest.mark.parametrize("case", LINES)
+def test_the_line_that_is_printed_works_where_it_is_pasted(case: str, iface: str) -> None:
+    held, words, given = LINES[case]
+    arguments = [iface if word == "IFACE" else word for word in words]
+
+    def tried() -> tuple[subprocess.CompletedProcess[str], str, subprocess.CompletedProcess[str]]:
+        lacking = nobody.run("ebpflab", *arguments, capabilities=held)
+        said = json.loads(lacking.stdout)["fix"] if lacking.stdout else lacking.stderr.rstrip("\n")
+        line = said.rpartition("run: ")[2]
+        return lacking, line, nobody.run("sh", "-c", line, capabilities=held)
+
+    lacking, line, able = identity.in_child(nobody.prepare, tried)
+    assert lacking.returncode == 77, lacking
+    venv = f"{nobody.PLACE}/venv/bin"
+    assert line == (
+        f"sudo setpriv --reuid={identity.NOBODY} --regid={identity.NOBODY} --init-groups --inh-caps={given} "
+        f"--ambient-caps={given} {venv}/python {venv}/ebpflab {' '.join(arguments)}"
+    )
+    assert (able.returncode, able.stderr) == (0, ""), able
+    records = [json.loads(text) for text in able.stdout.splitlines()]
+    if words[0] == "doctor":
+        assert [record["works"] for record in records] == [True]
+    elif words[0] != "programs":
+        assert [record["type"] for record in (records[0], records[-1])] == ["attached", "summary"]

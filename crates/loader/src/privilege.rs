@@ -1,5 +1,7 @@
 //! Capabilities: what this process has, and what it would need.
 
+mod fix;
+
 use std::{fs, io};
 
 use caps::{CapSet, CapsHashSet, errors::CapsError};
@@ -34,15 +36,23 @@ pub(crate) fn require(operation: &str, needed: &[Capability]) -> Result<()> {
             reason: "this kernel is older, it has no CAP_BPF".to_owned(),
         });
     }
-    let missing: Vec<_> = needed.iter().filter(|cap| !holds(**cap)).map(|(name, _)| *name).collect();
+    let missing = lacking(needed);
     if missing.is_empty() {
         return Ok(());
     }
-    Err(Error::Privilege { operation: operation.to_owned(), missing, fix: FIX.to_owned() })
+    let fix = fix::fix(&missing);
+    let missing = missing.into_iter().map(|(name, _)| name).collect();
+    Err(Error::Privilege { operation: operation.to_owned(), missing, fix })
 }
 
-/// How capabilities are had.
-pub(crate) const FIX: &str = "run it as root (sudo), or as a service with these as ambient capabilities";
+fn lacking(needed: &[Capability]) -> Vec<Capability> {
+    needed.iter().filter(|capability| !holds(**capability)).copied().collect()
+}
+
+/// How this process can have those of the capabilities that it lacks.
+pub(crate) fn fix(needed: &[Capability]) -> String {
+    fix::fix(&lacking(needed))
+}
 
 /// Whether this thread has a capability in effect.
 pub(crate) fn holds(capability: Capability) -> bool {
@@ -113,7 +123,7 @@ pub(crate) fn uprobe_refused(operation: &str) -> Error {
         true => refused(operation),
         false => Error::NotSupported {
             feature: operation.to_owned(),
-            needs: format!("CAP_SYS_ADMIN; {FIX}"),
+            needs: format!("CAP_SYS_ADMIN; {}", fix(&[CAP_SYS_ADMIN])),
             reason: "the kernel leaves uprobes to that capability".to_owned(),
         },
     }
@@ -130,9 +140,12 @@ fn perf_event_paranoid() -> Option<i32> {
 fn effective() -> u64 {
     fs::read_to_string("/proc/thread-self/status")
         .ok()
-        .and_then(|status| {
-            let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-            u64::from_str_radix(line.trim(), 16).ok()
-        })
+        .and_then(|status| set_of(&status, "CapEff:"))
         .unwrap_or(u64::MAX)
+}
+
+/// A set in /proc/PID/status.
+fn set_of(status: &str, field: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+    u64::from_str_radix(line.trim(), 16).ok()
 }

@@ -1,82 +1,185 @@
 //! CO-RE: where the embedded objects look for kernel fields, on every kernel that we claim, without any of them.
-//! `btf/SERIES.btf` is the type information of a kernel, cut down to what the objects ask for. After a change of
-//! the fields in crates/ebpf/build.rs: `scripts/btf-fixtures`, and a row in [`FIELDS`] from the kernel's own
+//! `btf/MACHINE/SERIES.btf` is the type information of a kernel, cut down to what the objects ask for. After a change of
+//! the fields in crates/ebpf/build.rs: `scripts/btf-fixtures`, and a row in each table of fields from the kernel's own
 //! (`bpftool btf dump file VMLINUX`), not from what this test says.
-#![cfg(target_arch = "x86_64")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env, fs,
+};
 
 use aya_obj::{btf::Btf, generated::bpf_insn};
 use ebpflab::objects;
 use object::{Object as _, ObjectSection as _};
 
-/// Debian's kernels; 6.18 is a micro-VM's (6.18.44-fc).
-const KERNELS: [(&str, &[u8]); 5] = [
-    ("5.10", include_bytes!("btf/5.10.btf")),
-    ("6.1", include_bytes!("btf/6.1.btf")),
-    ("6.12", include_bytes!("btf/6.12.btf")),
-    ("6.18", include_bytes!("btf/6.18.btf")),
-    ("7.3", include_bytes!("btf/7.3.btf")),
+/// A machine that there are objects for, and what its kernels should answer.
+struct Machine {
+    name: &'static str,
+    /// Debian's kernels; x86_64's 6.18 is a micro-VM's (6.18.44-fc).
+    kernels: &'static [(&'static str, &'static [u8])],
+    /// Offsets in bytes, in the order of the kernels.
+    fields: &'static [(&'static str, &'static [u64])],
+}
+
+const X86_64: Machine = Machine {
+    name: "x86_64",
+    kernels: &[
+        ("5.10", include_bytes!("btf/x86_64/5.10.btf")),
+        ("6.1", include_bytes!("btf/x86_64/6.1.btf")),
+        ("6.12", include_bytes!("btf/x86_64/6.12.btf")),
+        ("6.18", include_bytes!("btf/x86_64/6.18.btf")),
+        ("7.3", include_bytes!("btf/x86_64/7.3.btf")),
+    ],
+    fields: X86_64_FIELDS,
+};
+
+const AARCH64: Machine = Machine {
+    name: "aarch64",
+    kernels: &[
+        ("6.1", include_bytes!("btf/aarch64/6.1.btf")),
+        ("6.12", include_bytes!("btf/aarch64/6.12.btf")),
+        ("7.3", include_bytes!("btf/aarch64/7.3.btf")),
+    ],
+    fields: AARCH64_FIELDS,
+};
+
+const MACHINES: [&Machine; 2] = [&X86_64, &AARCH64];
+
+/// 5.10, 6.1, 6.12, 6.18, 7.3.
+const X86_64_FIELDS: &[(&str, &[u64])] = &[
+    ("cgroup.kn", &[248, 248, 256, 256, 296]),
+    ("cgroup.root", &[480, 656, 720, 696, 808]),
+    ("cgroup_root.hierarchy_id", &[12, 12, 12, 12, 12]),
+    ("cgroup_subsys_state.cgroup", &[0, 0, 0, 0, 0]),
+    ("css_set.subsys[0]", &[0, 0, 0, 0, 0]),
+    ("dentry.d_hash.pprev", &[16, 16, 16, 16, 16]),
+    ("dentry.d_name.len", &[36, 36, 36, 36, 36]),
+    ("dentry.d_name.name", &[40, 40, 40, 40, 40]),
+    ("dentry.d_parent", &[24, 24, 24, 24, 24]),
+    ("fdtable.fd", &[8, 8, 8, 8, 8]),
+    ("fdtable.max_fds", &[0, 0, 0, 0, 0]),
+    ("file.f_inode", &[32, 32, 40, 32, 32]),
+    ("file.f_path.dentry", &[24, 24, 72, 72, 72]),
+    ("file.f_path.mnt", &[16, 16, 64, 64, 64]),
+    ("file.private_data", &[200, 200, 32, 24, 24]),
+    ("files_struct.fdt", &[32, 32, 32, 32, 32]),
+    ("fs_struct.pwd.dentry", &[48, 48, 48, 48, 48]),
+    ("fs_struct.pwd.mnt", &[40, 40, 40, 40, 40]),
+    ("fs_struct.root.dentry", &[32, 32, 32, 32, 32]),
+    ("fs_struct.root.mnt", &[24, 24, 24, 24, 24]),
+    ("inode.i_ino", &[64, 64, 64, 64, 64]),
+    ("inode.i_sb", &[40, 40, 40, 40, 40]),
+    ("kernfs_node.id", &[104, 104, 96, 96, 96]),
+    ("linux_binprm.filename", &[96, 96, 96, 96, 120]),
+    ("mm_struct.arg_end", &[320, 320, 384, 488, 736]),
+    ("mm_struct.arg_start", &[312, 312, 376, 480, 728]),
+    ("mm_struct.exe_file", &[928, 944, 1168, 1312, 1536]),
+    ("mm_struct.start_stack", &[304, 304, 368, 472, 720]),
+    ("mount.mnt.mnt_root", &[32, 32, 32, 32, 32]),
+    ("mount.mnt_mountpoint", &[24, 24, 24, 24, 24]),
+    ("mount.mnt_parent", &[16, 16, 16, 16, 16]),
+    ("pid.level", &[4, 4, 4, 4, 4]),
+    ("pid.numbers[0].nr", &[96, 96, 112, 144, 128]),
+    ("pt_regs.orig_ax", &[120, 120, 120, 120, 120]),
+    ("signal_struct.flags", &[116, 116, 116, 116, 116]),
+    ("signal_struct.group_exit_code", &[96, 96, 96, 96, 96]),
+    ("signal_struct.live.counter", &[4, 4, 4, 4, 4]),
+    ("sock_common.skc_family", &[16, 16, 16, 16, 16]),
+    ("socket.sk", &[24, 24, 24, 24, 24]),
+    ("super_block.s_dev", &[16, 16, 16, 16, 16]),
+    ("task_struct.cgroups", &[3328, 3600, 3584, 2376, 4072]),
+    ("task_struct.comm[0]", &[2736, 2976, 2976, 1752, 3408]),
+    ("task_struct.exit_code", &[2136, 2312, 2332, 1164, 2772]),
+    ("task_struct.files", &[2808, 3048, 3048, 1824, 3488]),
+    ("task_struct.fs", &[2800, 3040, 3040, 1816, 3480]),
+    ("task_struct.group_leader", &[2296, 2480, 2496, 1328, 2936]),
+    ("task_struct.loginuid.val", &[2936, 3176, 3176, 1952, 3624]),
+    ("task_struct.mm", &[2056, 2272, 2304, 1136, 2744]),
+    ("task_struct.real_parent", &[2248, 2432, 2448, 1280, 2888]),
+    ("task_struct.signal", &[2832, 3072, 3072, 1848, 3520]),
+    ("task_struct.start_boottime", &[2544, 2784, 2784, 1560, 3224]),
+    ("task_struct.tgid", &[2236, 2420, 2436, 1268, 2876]),
+    ("task_struct.thread_info.status", &[8, 16, 16, 16, 16]),
+    ("task_struct.thread_pid", &[2336, 2520, 2536, 1368, 2976]),
+    ("vfsmount.mnt_root", &[0, 0, 0, 0, 0]),
 ];
 
-/// Offsets in bytes, in the order of [`KERNELS`].
-const FIELDS: [(&str, [u64; 5]); 55] = [
-    ("cgroup.kn", [248, 248, 256, 256, 296]),
-    ("cgroup.root", [480, 656, 720, 696, 808]),
-    ("cgroup_root.hierarchy_id", [12, 12, 12, 12, 12]),
-    ("cgroup_subsys_state.cgroup", [0, 0, 0, 0, 0]),
-    ("css_set.subsys[0]", [0, 0, 0, 0, 0]),
-    ("dentry.d_hash.pprev", [16, 16, 16, 16, 16]),
-    ("dentry.d_name.len", [36, 36, 36, 36, 36]),
-    ("dentry.d_name.name", [40, 40, 40, 40, 40]),
-    ("dentry.d_parent", [24, 24, 24, 24, 24]),
-    ("fdtable.fd", [8, 8, 8, 8, 8]),
-    ("fdtable.max_fds", [0, 0, 0, 0, 0]),
-    ("file.f_inode", [32, 32, 40, 32, 32]),
-    ("file.f_path.dentry", [24, 24, 72, 72, 72]),
-    ("file.f_path.mnt", [16, 16, 64, 64, 64]),
-    ("file.private_data", [200, 200, 32, 24, 24]),
-    ("files_struct.fdt", [32, 32, 32, 32, 32]),
-    ("fs_struct.pwd.dentry", [48, 48, 48, 48, 48]),
-    ("fs_struct.pwd.mnt", [40, 40, 40, 40, 40]),
-    ("fs_struct.root.dentry", [32, 32, 32, 32, 32]),
-    ("fs_struct.root.mnt", [24, 24, 24, 24, 24]),
-    ("inode.i_ino", [64, 64, 64, 64, 64]),
-    ("inode.i_sb", [40, 40, 40, 40, 40]),
-    ("kernfs_node.id", [104, 104, 96, 96, 96]),
-    ("linux_binprm.filename", [96, 96, 96, 96, 120]),
-    ("mm_struct.arg_end", [320, 320, 384, 488, 736]),
-    ("mm_struct.arg_start", [312, 312, 376, 480, 728]),
-    ("mm_struct.exe_file", [928, 944, 1168, 1312, 1536]),
-    ("mm_struct.start_stack", [304, 304, 368, 472, 720]),
-    ("mount.mnt.mnt_root", [32, 32, 32, 32, 32]),
-    ("mount.mnt_mountpoint", [24, 24, 24, 24, 24]),
-    ("mount.mnt_parent", [16, 16, 16, 16, 16]),
-    ("pid.level", [4, 4, 4, 4, 4]),
-    ("pid.numbers[0].nr", [96, 96, 112, 144, 128]),
-    ("pt_regs.orig_ax", [120, 120, 120, 120, 120]),
-    ("signal_struct.flags", [116, 116, 116, 116, 116]),
-    ("signal_struct.group_exit_code", [96, 96, 96, 96, 96]),
-    ("signal_struct.live.counter", [4, 4, 4, 4, 4]),
-    ("sock_common.skc_family", [16, 16, 16, 16, 16]),
-    ("socket.sk", [24, 24, 24, 24, 24]),
-    ("super_block.s_dev", [16, 16, 16, 16, 16]),
-    ("task_struct.cgroups", [3328, 3600, 3584, 2376, 4072]),
-    ("task_struct.comm[0]", [2736, 2976, 2976, 1752, 3408]),
-    ("task_struct.exit_code", [2136, 2312, 2332, 1164, 2772]),
-    ("task_struct.files", [2808, 3048, 3048, 1824, 3488]),
-    ("task_struct.fs", [2800, 3040, 3040, 1816, 3480]),
-    ("task_struct.group_leader", [2296, 2480, 2496, 1328, 2936]),
-    ("task_struct.loginuid.val", [2936, 3176, 3176, 1952, 3624]),
-    ("task_struct.mm", [2056, 2272, 2304, 1136, 2744]),
-    ("task_struct.real_parent", [2248, 2432, 2448, 1280, 2888]),
-    ("task_struct.signal", [2832, 3072, 3072, 1848, 3520]),
-    ("task_struct.start_boottime", [2544, 2784, 2784, 1560, 3224]),
-    ("task_struct.tgid", [2236, 2420, 2436, 1268, 2876]),
-    ("task_struct.thread_info.status", [8, 16, 16, 16, 16]),
-    ("task_struct.thread_pid", [2336, 2520, 2536, 1368, 2976]),
-    ("vfsmount.mnt_root", [0, 0, 0, 0, 0]),
+/// 6.1, 6.12, 7.3. A C compiler has the same, of what bpftool makes of each kernel's BTF (`format c`, offsetof).
+const AARCH64_FIELDS: &[(&str, &[u64])] = &[
+    ("cgroup.kn", &[248, 256, 296]),
+    ("cgroup.root", &[656, 720, 808]),
+    ("cgroup_root.hierarchy_id", &[12, 12, 12]),
+    ("cgroup_subsys_state.cgroup", &[0, 0, 0]),
+    ("css_set.subsys[0]", &[0, 0, 0]),
+    ("dentry.d_hash.pprev", &[16, 16, 16]),
+    ("dentry.d_name.len", &[36, 36, 36]),
+    ("dentry.d_name.name", &[40, 40, 40]),
+    ("dentry.d_parent", &[24, 24, 24]),
+    ("fdtable.fd", &[8, 8, 8]),
+    ("fdtable.max_fds", &[0, 0, 0]),
+    ("file.f_inode", &[32, 40, 32]),
+    ("file.f_path.dentry", &[24, 72, 72]),
+    ("file.f_path.mnt", &[16, 64, 64]),
+    ("file.private_data", &[200, 32, 24]),
+    ("files_struct.fdt", &[32, 32, 32]),
+    ("fs_struct.pwd.dentry", &[48, 48, 48]),
+    ("fs_struct.pwd.mnt", &[40, 40, 40]),
+    ("fs_struct.root.dentry", &[32, 32, 32]),
+    ("fs_struct.root.mnt", &[24, 24, 24]),
+    ("inode.i_ino", &[64, 64, 64]),
+    ("inode.i_sb", &[40, 40, 40]),
+    ("kernfs_node.id", &[104, 96, 96]),
+    ("linux_binprm.filename", &[96, 96, 120]),
+    ("mm_struct.arg_end", &[304, 368, 640]),
+    ("mm_struct.arg_start", &[296, 360, 632]),
+    ("mm_struct.exe_file", &[816, 1048, 1344]),
+    ("mm_struct.start_stack", &[288, 352, 624]),
+    ("mount.mnt.mnt_root", &[32, 32, 32]),
+    ("mount.mnt_mountpoint", &[24, 24, 24]),
+    ("mount.mnt_parent", &[16, 16, 16]),
+    ("pid.level", &[4, 4, 4]),
+    ("pid.numbers[0].nr", &[96, 112, 128]),
+    ("pt_regs.syscallno", &[280, 280, 280]),
+    ("signal_struct.flags", &[116, 116, 116]),
+    ("signal_struct.group_exit_code", &[96, 96, 96]),
+    ("signal_struct.live.counter", &[4, 4, 4]),
+    ("sock_common.skc_family", &[16, 16, 16]),
+    ("socket.sk", &[24, 24, 24]),
+    ("super_block.s_dev", &[16, 16, 16]),
+    ("task_struct.cgroups", &[2384, 2376, 2928]),
+    ("task_struct.comm[0]", &[1912, 1920, 2416]),
+    ("task_struct.exit_code", &[1248, 1276, 1780]),
+    ("task_struct.files", &[1984, 1992, 2496]),
+    ("task_struct.fs", &[1976, 1984, 2488]),
+    ("task_struct.group_leader", &[1416, 1440, 1944]),
+    ("task_struct.loginuid.val", &[2112, 2120, 2632]),
+    ("task_struct.mm", &[1208, 1248, 1752]),
+    ("task_struct.real_parent", &[1368, 1392, 1896]),
+    ("task_struct.signal", &[2008, 2016, 2528]),
+    ("task_struct.start_boottime", &[1720, 1728, 2232]),
+    ("task_struct.tgid", &[1356, 1380, 1884]),
+    ("task_struct.thread_info.flags", &[0, 0, 0]),
+    ("task_struct.thread_pid", &[1456, 1480, 1984]),
+    ("vfsmount.mnt_root", &[0, 0, 0]),
 ];
+
+impl Machine {
+    /// By name. Those of this machine as they are embedded, the others as they are committed.
+    fn objects(&self) -> BTreeMap<String, Vec<u8>> {
+        let folder = format!("{}/bpf/{}", env!("CARGO_MANIFEST_DIR"), self.name);
+        let files = fs::read_dir(folder).expect("it is committed").map(|file| file.expect("readable").path());
+        let mut objects: BTreeMap<_, _> = files
+            .map(|file| {
+                (file.file_stem().expect("a name").to_string_lossy().into_owned(), fs::read(file).expect("readable"))
+            })
+            .collect();
+        assert_eq!(objects.len(), objects::ALL.len());
+        if self.name == env::consts::ARCH {
+            objects = objects.into_keys().zip(objects::ALL.map(<[u8]>::to_vec)).collect();
+        }
+        objects
+    }
+}
 
 /// What a record asks about a field (`enum bpf_core_relo_kind`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -224,10 +327,10 @@ fn answers(elf: &[u8], kernel: &[u8]) -> BTreeMap<(String, Question), Option<u64
 }
 
 /// What the records of an object should become on a kernel without those fields that have `lacking` in their path.
-fn expected(elf: &[u8], kernel: usize, lacking: &str) -> BTreeMap<(String, Question), Option<u64>> {
+fn expected(machine: &Machine, elf: &[u8], kernel: usize, lacking: &str) -> BTreeMap<(String, Question), Option<u64>> {
     let answer = |record: &Record| {
-        let row = FIELDS.iter().find(|(field, _)| *field == record.field);
-        let (field, offsets) = row.unwrap_or_else(|| panic!("{} has no row in FIELDS", record.field));
+        let row = machine.fields.iter().find(|(field, _)| *field == record.field);
+        let (field, offsets) = row.unwrap_or_else(|| panic!("{} has no row for {}", record.field, machine.name));
         let exists = !names(field).any(|name| name == lacking);
         match record.question {
             Question::Exists => Some(u64::from(exists)),
@@ -244,9 +347,13 @@ fn names(field: &str) -> impl DoubleEndedIterator<Item = &str> {
 
 #[test]
 fn every_field_is_where_the_kernel_has_it() {
-    for (index, (series, btf)) in KERNELS.iter().enumerate() {
-        for elf in objects::ALL {
-            assert_eq!(answers(elf, btf), expected(elf, index, "nothing"), "{series}");
+    for machine in MACHINES {
+        let objects = machine.objects();
+        for (index, (series, btf)) in machine.kernels.iter().enumerate() {
+            for (name, elf) in &objects {
+                let expected = expected(machine, elf, index, "nothing");
+                assert_eq!(answers(elf, btf), expected, "{name} of {} on {series}", machine.name);
+            }
         }
     }
 }
@@ -255,16 +362,20 @@ fn every_field_is_where_the_kernel_has_it() {
 /// each name once, so all that is called the same is lacking at the same time.
 #[test]
 fn a_field_that_a_kernel_lacks_is_said_not_to_exist() {
-    let members: BTreeSet<_> = FIELDS.iter().filter_map(|(field, _)| names(field).next_back()).collect();
-    for (index, (series, btf)) in KERNELS.iter().enumerate() {
-        for member in &members {
-            let name = format!("\0{member}\0").into_bytes();
-            let places: Vec<_> = (0..btf.len()).filter(|at| btf[*at..].starts_with(&name)).collect();
-            let [at] = places[..] else { panic!("{member} should be once in the BTF of {series}: {places:?}") };
-            let mut without = btf.to_vec();
-            without[at + 1] = b'?';
-            for elf in objects::ALL {
-                assert_eq!(answers(elf, &without), expected(elf, index, member), "{series} without {member}");
+    for machine in MACHINES {
+        let members: BTreeSet<_> = machine.fields.iter().filter_map(|(field, _)| names(field).next_back()).collect();
+        let objects = machine.objects();
+        for (index, (series, btf)) in machine.kernels.iter().enumerate() {
+            for member in &members {
+                let name = format!("\0{member}\0").into_bytes();
+                let places: Vec<_> = (0..btf.len()).filter(|at| btf[*at..].starts_with(&name)).collect();
+                let [at] = places[..] else { panic!("{member} should be once in the BTF of {series}: {places:?}") };
+                let mut without = btf.to_vec();
+                without[at + 1] = b'?';
+                for elf in objects.values() {
+                    let expected = expected(machine, elf, index, member);
+                    assert_eq!(answers(elf, &without), expected, "{series} of {} without {member}", machine.name);
+                }
             }
         }
     }
@@ -274,35 +385,37 @@ fn a_field_that_a_kernel_lacks_is_said_not_to_exist() {
 /// it says nothing: so how many fields each object asks for is written down here.
 #[test]
 fn the_records_are_there() {
-    let fields = |elf| records(elf).into_iter().map(|record| record.field).collect::<BTreeSet<_>>().len();
-    // The thread's compat status and the number of the call that returns; the cgroup of a v1 hierarchy (5 fields), and
-    // for a tree what a process is called (1) and whether it ends (2).
-    assert_eq!(fields(objects::COUNT), 10);
-    // The cgroup of a v1 hierarchy, a tree, and what a cgroup that is made belongs to (2); and the compat status.
-    assert_eq!([objects::CALLS, objects::LATENCY, objects::STACKS, objects::SYSCALLS].map(fields), [10, 10, 10, 11]);
-    // All of those of `count`; the process's own number (4 fields); what a cgroup that is made belongs to (2); an
-    // open file (6), its identity (4) and whether it is unlinked; the working directory and the root (5); the way up (7).
-    assert_eq!(fields(objects::OPEN), 39);
-    // The first two lines; mm, its arguments, stack and executable, the parent and its name, who logged in, the file
-    // name; how a process ended; paths as for opens.
-    assert_eq!(fields(objects::EXEC), 44);
-    // All of both.
-    assert_eq!(fields(objects::DASHBOARD), 52);
-    // The status and the number of the call that returns; an open file (4), and what of it is a socket (3).
-    assert_eq!(fields(objects::TRAFFIC), 9);
-    // Packets are no kernel structs, the probes do nothing, and the zoo asks no kernel about its own.
-    assert_eq!([objects::CGROUP, objects::FLOWS, objects::XDP, objects::PROBE, objects::ZOO].map(fields), [0; 5]);
-}
-
-#[test]
-fn no_object_is_left_out() {
-    let built = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/bpf/x86_64")).expect("it is committed");
-    assert_eq!(built.count(), objects::ALL.len());
+    for machine in MACHINES {
+        let objects = machine.objects();
+        let fields =
+            |name| records(&objects[name]).into_iter().map(|record| record.field).collect::<BTreeSet<_>>().len();
+        // The thread's compat status and the number of the call that returns; the cgroup of a v1 hierarchy (5 fields),
+        // and for a tree what a process is called (1) and whether it ends (2).
+        assert_eq!(fields("count"), 10);
+        // The cgroup of a v1 hierarchy, a tree, and what a cgroup that is made belongs to (2); and the compat status.
+        assert_eq!(["calls", "latency", "stacks", "syscalls"].map(fields), [10, 10, 10, 11]);
+        // All of those of `count`; the process's own number (4 fields); what a cgroup that is made belongs to (2); an
+        // open file (6), its identity (4) and whether it is unlinked; the working directory and the root (5); the way
+        // up (7).
+        assert_eq!(fields("open"), 39);
+        // The first two lines; mm, its arguments, stack and executable, the parent and its name, who logged in, the file
+        // name; how a process ended; paths as for opens.
+        assert_eq!(fields("exec"), 44);
+        // All of both.
+        assert_eq!(fields("dashboard"), 52);
+        // The status and the number of the call that returns; an open file (4), and what of it is a socket (3).
+        assert_eq!(fields("traffic"), 9);
+        // Packets are no kernel structs, the probes do nothing, and the zoo asks no kernel about its own.
+        assert_eq!(["cgroup", "flows", "xdp", "probe", "zoo"].map(fields), [0; 5]);
+    }
 }
 
 #[test]
 fn no_row_is_left_over() {
-    let used: BTreeSet<_> = objects::ALL.into_iter().flat_map(records).map(|record| record.field).collect();
-    let rows: Vec<_> = FIELDS.iter().map(|(field, _)| (*field).to_owned()).collect();
-    assert_eq!(used.into_iter().collect::<Vec<_>>(), rows);
+    for machine in MACHINES {
+        let objects = machine.objects();
+        let used: BTreeSet<_> = objects.values().flat_map(|elf| records(elf)).map(|record| record.field).collect();
+        let rows: Vec<_> = machine.fields.iter().map(|(field, _)| (*field).to_owned()).collect();
+        assert_eq!(used.into_iter().collect::<Vec<_>>(), rows);
+    }
 }

@@ -473,7 +473,7 @@ fn copy(given: &[u8], bytes: &mut [u8]) -> Result<(), String> {
 mod tests {
     use super::*;
 
-    const KERNEL: &[u8] = include_bytes!("../../tests/btf/6.18.btf");
+    const KERNEL: &[u8] = include_bytes!("../../tests/btf/x86_64/6.18.btf");
 
     /// The running kernel's types, or where it tells none a few of another's.
     fn kernel() -> Btf<'static> {

@@ -372,11 +372,11 @@ mod tests {
     use crate::objects;
 
     const KERNELS: [&[u8]; 5] = [
-        include_bytes!("../../tests/btf/5.10.btf"),
-        include_bytes!("../../tests/btf/6.1.btf"),
-        include_bytes!("../../tests/btf/6.12.btf"),
-        include_bytes!("../../tests/btf/6.18.btf"),
-        include_bytes!("../../tests/btf/7.3.btf"),
+        include_bytes!("../../tests/btf/x86_64/5.10.btf"),
+        include_bytes!("../../tests/btf/x86_64/6.1.btf"),
+        include_bytes!("../../tests/btf/x86_64/6.12.btf"),
+        include_bytes!("../../tests/btf/x86_64/6.18.btf"),
+        include_bytes!("../../tests/btf/x86_64/7.3.btf"),
     ];
 
     fn types_of(elf: &[u8]) -> &[u8] {

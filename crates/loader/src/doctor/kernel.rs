@@ -54,7 +54,7 @@ fn jit() -> Feature {
             format!("there is no {PATH}: a network namespace other than the first, or a kernel without CONFIG_BPF_JIT"),
             "look on the host",
         ),
-        Err(error) => unknown(GROUP, "JIT", format!("{PATH}: {error}"), privilege::FIX),
+        Err(error) => unknown(GROUP, "JIT", format!("{PATH}: {error}"), format!("read access to {PATH}")),
     }
 }
 
@@ -103,7 +103,10 @@ fn memory() -> Feature {
             let costs = "open, exec, count and dashboard cannot make their maps";
             no(GROUP, NAME, reason, costs, fix.unwrap_or_default())
         }
-        Err(error) => unknown(GROUP, NAME, error.reason, privilege::FIX),
+        Err(error) if !privilege::holds(privilege::CAP_BPF) => {
+            unknown(GROUP, NAME, error.reason, privilege::fix(privilege::TRACING))
+        }
+        Err(error) => unknown(GROUP, NAME, error.reason, super::AN_ERROR),
     }
 }
 
@@ -112,7 +115,7 @@ fn perf_events() -> Feature {
     match probe::perf_events() {
         Ok(()) => yes(GROUP, NAME, "an event was opened"),
         Err(_) if !privilege::holds(privilege::CAP_PERFMON) => {
-            unknown(GROUP, NAME, "CAP_PERFMON is missing", privilege::FIX)
+            unknown(GROUP, NAME, "CAP_PERFMON is missing", privilege::fix(privilege::TRACING))
         }
         Err(Error::NotSupported { reason, needs, .. }) => {
             no(GROUP, NAME, reason, "no kprobes, no tracepoints, and exec cannot make its buffers", needs)

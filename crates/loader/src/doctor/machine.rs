@@ -23,7 +23,9 @@ pub(super) fn capabilities() -> Vec<Feature> {
     .map(|(capability, what, costs)| match (privilege::holds(capability), costs) {
         (true, _) => yes(GROUP, capability.0, format!("held, {what}")),
         (false, None) => not_needed(GROUP, capability.0, format!("missing, {what}")),
-        (false, Some(costs)) => no(GROUP, capability.0, format!("missing, {what}"), costs, privilege::FIX),
+        (false, Some(costs)) => {
+            no(GROUP, capability.0, format!("missing, {what}"), costs, privilege::fix(&[capability]))
+        }
     })
     .collect()
 }

@@ -54,17 +54,20 @@ fn unknown(group: &str, name: impl Into<String>, found: impl Into<String>, fix: 
     Feature { answer: "unknown".to_owned(), fix: Some(fix.into()), ..yes(group, name, found) }
 }
 
+/// What mends what is neither missing nor refused.
+const AN_ERROR: &str = "mend that error first";
+
 /// The answer of a probe of the kernel. It has none for those who may not ask.
 fn probed(group: &str, name: &str, known: Known, what: &str, costs: &str, fix: &str) -> Feature {
     match known {
         Ok(true) => yes(group, name, what),
         Ok(false) => no(group, name, "the kernel does not have it", costs, fix),
         Err(error) if !privilege::NETWORK.iter().all(|capability| privilege::holds(*capability)) => {
-            unknown(group, name, error.reason, privilege::FIX)
+            unknown(group, name, error.reason, privilege::fix(privilege::NETWORK))
         }
         Err(error) if error.is_refusal => {
             no(group, name, format!("refused: {}", error.reason), costs, privilege::POLICY)
         }
-        Err(error) => unknown(group, name, error.reason, "mend that error first"),
+        Err(error) => unknown(group, name, error.reason, AN_ERROR),
     }
 }
