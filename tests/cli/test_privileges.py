@@ -28,6 +28,7 @@ def test_the_privileges_are_dropped() -> None:
     [
         (("calls", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
         (("cgroup", "/"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
+        (("cost",), "CAP_SYS_ADMIN;"),
         (("count",), "CAP_BPF and CAP_PERFMON;"),
         (("exec",), "CAP_BPF and CAP_PERFMON;"),
         (("flows", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
@@ -36,6 +37,8 @@ def test_the_privileges_are_dropped() -> None:
         (("maps",), "CAP_SYS_ADMIN;"),
         (("open",), "CAP_BPF and CAP_PERFMON;"),
         (("programs",), "CAP_SYS_ADMIN;"),
+        (("returns", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
+        (("runqueue",), "CAP_BPF and CAP_PERFMON;"),
         (("traffic", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
         (("stacks", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
         (("syscalls",), "CAP_BPF and CAP_PERFMON;"),
@@ -44,6 +47,7 @@ def test_the_privileges_are_dropped() -> None:
     ids=[
         "calls",
         "cgroup",
+        "cost",
         "count",
         "exec",
         "flows",
@@ -52,6 +56,8 @@ def test_the_privileges_are_dropped() -> None:
         "maps",
         "open",
         "programs",
+        "returns",
+        "runqueue",
         "stacks",
         "syscalls",
         "traffic",
