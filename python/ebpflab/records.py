@@ -454,8 +454,8 @@ class Program:
 class Cost:
     """What programs of ours, and the process that reads from them, cost while it was measured.
 
-    `of` is `process`; or `pinned` for programs that no process holds; or `all` for all of these. `programs_percent` (what
-    the runs took) and `reader_percent` (the process) are of one CPU.
+    `of` is `process`; or `pinned` for programs that no process holds; or `all` for all of these. `programs_percent` (of
+    the runs) and `reader_percent` (of the process) are of one CPU.
     """
 
     of: str

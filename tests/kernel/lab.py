@@ -337,6 +337,12 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def resident(pid: int) -> int:
+    """Return how many bytes of memory a process has."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) * 1_024
+
+
 def waits(pid: int) -> tuple[int, int]:
     """Return how long the first thread of a process has waited for a CPU, in nanoseconds, and how often it got one.
 

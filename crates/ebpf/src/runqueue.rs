@@ -39,6 +39,8 @@ static CGROUP_ID: Global<u64> = Global::new(0);
 const BPF_NOEXIST: u64 = 1;
 /// include/linux/sched.h
 const TASK_RUNNING: u32 = 0;
+/// That of no task.
+const NO_STATE: u32 = u32::MAX;
 /// Cgroups that are in each other, of v2: more than anybody has.
 const DEEPEST: usize = 32;
 
@@ -91,11 +93,11 @@ fn stops(task: &Other, preempt: bool) -> Option<()> {
         // It ran, but the kernel did not tell when it began to.
         book!(ledger()?, unpaired);
     }
-    // A kernel has one of the two (5.14). Which one is no choice of an offset: LLVM takes none of those that come out of
+    // A kernel has one of the two (5.14). Both are asked for, since LLVM takes no choice between offsets that come out of
     // relocations.
-    let state: Option<u32> = read(task.0, kernel::task_struct___state());
-    let before: Option<u32> = read(task.0, kernel::task_struct_state());
-    if preempt || state.or(before) == Some(TASK_RUNNING) {
+    let state = read(task.0, kernel::task_struct___state()).unwrap_or(NO_STATE);
+    let before = read(task.0, kernel::task_struct_state()).unwrap_or(NO_STATE);
+    if preempt || state == TASK_RUNNING || before == TASK_RUNNING {
         return waits(task);
     }
     None

@@ -43,7 +43,9 @@ def programs(stats: Stats = None, json: options.Json = False) -> None:
 
 Measure = Annotated[
     float,
-    typer.Option("-d", "--duration", metavar="SECONDS", callback=options.check_seconds, help="Measure for so many seconds."),
+    typer.Option(
+        "-d", "--duration", metavar="SECONDS", callback=options.check_seconds, help="Measure for so many seconds."
+    ),
 ]
 
 

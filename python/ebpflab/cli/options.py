@@ -176,9 +176,7 @@ Slower = Annotated[
     float | None,
     typer.Option(metavar="MS", callback=_above_zero, help="Show each that takes longer, and the table at the end."),
 ]
-Buckets = Annotated[
-    int, typer.Option("--max-entries", metavar="N", min=1, max=2**24, help="Most buckets of all.")
-]
+Buckets = Annotated[int, typer.Option("--max-entries", metavar="N", min=1, max=2**24, help="Most buckets of all.")]
 
 
 def scaled(number: float | None, scale: float) -> float | None:

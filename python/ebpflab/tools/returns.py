@@ -95,8 +95,8 @@ def returns(
     are taken for a signed number, unless `bits` says 32 (for an `int`), 16 or 8, and `unsigned` that none is a sign.
 
     Calls that were made before are not seen; those that have not returned at the end are `ledger.pending`; those that
-    were left without a return, or whose return the kernel missed, are `pending` or `unpaired`. `max_entries` is the most
-    buckets that the map holds (16,384); calls of further ones are `ledger.map_full`.
+    were left without a return, or whose return the kernel missed, are `pending` or `unpaired`. `max_entries` is the
+    most buckets that the map holds (16,384); calls of further ones are `ledger.map_full`.
 
     Raises:
         AttachError: The kernel refuses the function.

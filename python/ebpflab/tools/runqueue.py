@@ -38,8 +38,8 @@ def runqueue(
     those of `ebpflab.counts`, and mean the task that waits, as it is when its wait begins. The histogram has powers of
     two, or, with `linear`, steps of so many seconds. Waits that are longer than `slower` seconds are told one by one.
 
-    Waits that began before are not seen; those that have not ended at the end are `ledger.pending`. `max_entries` is the
-    most buckets that the map holds (16,384); waits of further ones are `ledger.map_full`.
+    Waits that began before are not seen; those that have not ended at the end are `ledger.pending`. `max_entries` is
+    the most buckets that the map holds (16,384); waits of further ones are `ledger.map_full`.
 
     Raises:
         NotSupportedError: This kernel has no raw tracepoints.

@@ -22,6 +22,12 @@ def _holders(holders: tuple[Holder, ...]) -> str:
     return ", ".join(f"{printable(holder.comm or '?')} {holder.pid}" for holder in holders) or "-"
 
 
+def _whose(row: Cost) -> str:
+    return {"process": f"{printable(row.comm or '?')} {row.pid}", "pinned": "pinned, held by nobody"}.get(
+        row.of, row.of
+    )
+
+
 _PROGRAMS = (
     Column[Program]("ID", 6, lambda row: str(row.id)),
     Column[Program]("TYPE", 14, lambda row: row.kind, right=False),
@@ -59,12 +65,8 @@ _COSTS = (
     Column[Cost]("CPU %", 6, lambda row: f"{row.programs_percent:.2f}"),
     Column[Cost]("READER CPU %", 12, lambda row: f"{row.reader_percent:.1f}"),
     Column[Cost]("MEMORY", 7, lambda row: _bytes(row.memory_bytes)),
-    Column[Cost]("OF", 0, lambda row: _whose(row), right=False),
+    Column[Cost]("OF", 0, _whose, right=False),
 )
-
-
-def _whose(row: Cost) -> str:
-    return {"process": f"{printable(row.comm or '?')} {row.pid}", "pinned": "pinned, held by nobody"}.get(row.of, row.of)
 
 
 def costs(rows: Iterable[Cost]) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ebpflab.records import LatencyCount, LatencyCounts
 from ebpflab.views import who
 from ebpflab.views.table import Column, printable, table, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from ebpflab.records import Reading, SlowCall, Summary
+    from ebpflab.records import LatencyCount, LatencyCounts, Reading, SlowCall, Summary
 
 #: Rows of a table; the others are summed up below it.
 ROWS = 20
@@ -81,7 +81,7 @@ def _slow(call: SlowCall) -> str:
 
 def bars(edges: Sequence[int], counts: Sequence[int]) -> str:
     """Return a line with a bar for each bucket."""
-    pairs = zip(edges, edges[1:], strict=False)
+    pairs = itertools.pairwise(edges)
     labels = [f"{duration(start):>8} to {duration(end):>8}" for start, end in pairs]
     return drawn(labels, counts)
 

@@ -285,7 +285,7 @@ mod tests {
         let value = |bits, signed| Some(Value { bits, signed });
         for (name, expected, arguments) in [
             ("vfs_read", value(64, 1), 4),
-            ("do_sys_openat2", value(64, 1), 3),
+            ("capable", value(8, 0), 1),
             ("security_file_open", value(32, 1), 1),
             ("schedule", None, 0),
         ] {
