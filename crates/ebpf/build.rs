@@ -20,23 +20,33 @@ const FIELDS: &[(&[&str], &str, Type)] = &[
     (ANY, "task_struct.comm[0]", UInt),
     (ANY, "task_struct.exit_code", UInt),
     (ANY, "task_struct.cgroups", Pointer),
+    (ANY, "task_struct.cred", Pointer),
     (ANY, "task_struct.files", Pointer),
     (ANY, "task_struct.fs", Pointer),
     (ANY, "task_struct.group_leader", Pointer),
     (ANY, "task_struct.loginuid.val", UInt),
     (ANY, "task_struct.mm", Pointer),
+    (ANY, "task_struct.on_cpu", UInt),
+    (ANY, "task_struct.pid", UInt),
     (ANY, "task_struct.real_parent", Pointer),
     (ANY, "task_struct.signal", Pointer),
     (ANY, "task_struct.start_boottime", Long),
+    // From 5.14 on.
+    (ANY, "task_struct.__state", UInt),
+    // Before.
+    (ANY, "task_struct.state", UInt),
     (ANY, "task_struct.tgid", UInt),
     (ANY, "task_struct.thread_pid", Pointer),
+    (ANY, "cred.uid.val", UInt),
     (ANY, "signal_struct.flags", UInt),
     (ANY, "signal_struct.group_exit_code", UInt),
     (ANY, "signal_struct.live.counter", UInt),
     (ANY, "css_set.subsys[0]", Pointer),
+    (ANY, "css_set.dfl_cgrp", Pointer),
     (ANY, "cgroup_subsys_state.cgroup", Pointer),
     (ANY, "cgroup.kn", Pointer),
     (ANY, "cgroup.root", Pointer),
+    (ANY, "cgroup.self.parent", Pointer),
     (ANY, "cgroup_root.hierarchy_id", UInt),
     (ANY, "kernfs_node.id", Long),
     (ANY, "pid.level", UInt),
@@ -111,11 +121,13 @@ fn rust_names(fields: &[(&str, Type)]) -> String {
     let mut out = String::new();
     for (path, _) in fields {
         let name = ident(path);
+        let expected =
+            if name.contains("__") { "#[expect(non_snake_case, reason = \"the kernel's own name\")]\n" } else { "" };
         write!(
             out,
             "unsafe extern \"C\" {{\n    fn off_{name}() -> u64;\n    fn has_{name}() -> u64;\n}}\n\
              /// Offset of `{path}` in bytes, `None` on a kernel without it.\n\
-             #[inline(always)]\n\
+             {expected}#[inline(always)]\n\
              pub fn {name}() -> Option<usize> {{\n    \
              // SAFETY: constants, patched in by the loader.\n    \
              unsafe {{ (has_{name}() != 0).then(|| off_{name}() as usize) }}\n}}\n"

@@ -27,6 +27,8 @@ const OBJECTS: &[&str] = &[
     "latency",
     "open",
     "probe",
+    "returns",
+    "runqueue",
     "stacks",
     "syscalls",
     "traffic",

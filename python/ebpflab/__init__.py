@@ -16,7 +16,7 @@ from ebpflab.errors import (
     PrivilegeError,
     VerifierError,
 )
-from ebpflab.inspect import btf, btf_layout, links, map_entries, maps, programs, tracepoints
+from ebpflab.inspect import btf, btf_layout, cost, links, map_entries, maps, programs, tracepoints
 from ebpflab.objects import Events, Globals, Object, UserMap, UserProgram, load
 from ebpflab.recordings import Answer, QueryError, Replay, query, recover, replay
 from ebpflab.records import (
@@ -29,6 +29,7 @@ from ebpflab.records import (
     CallCount,
     CgroupCounts,
     Container,
+    Cost,
     DeniedCount,
     ErrorCount,
     ExecEvent,
@@ -60,6 +61,7 @@ from ebpflab.records import (
     Recorded,
     Recording,
     RegisterHistory,
+    ReturnCount,
     RuleCount,
     SlowCall,
     SourceCount,
@@ -74,6 +76,7 @@ from ebpflab.records import (
     TrafficCounts,
     Trial,
     UnattributedCount,
+    ValueBucket,
     Verdict,
 )
 from ebpflab.session import CountSession, EventSession, Session
@@ -86,6 +89,8 @@ from ebpflab.tools.flows import FlowCounter, flows
 from ebpflab.tools.latency import Histogram, LatencyCounter, latency
 from ebpflab.tools.open import Opens, opens
 from ebpflab.tools.pinned import pin_xdp, pinned_xdp, unpin_xdp
+from ebpflab.tools.returns import ReturnCounter, ValueHistogram, returns
+from ebpflab.tools.runqueue import RunqueueCounter, runqueue
 from ebpflab.tools.stacks import StackCounter, stacks
 from ebpflab.tools.syscalls import SyscallCounter, syscalls
 from ebpflab.tools.traffic import TrafficCounter, traffic
@@ -110,6 +115,7 @@ __all__ = [
     "CgroupCounts",
     "ClosedError",
     "Container",
+    "Cost",
     "CountSession",
     "DeniedCount",
     "EbpflabError",
@@ -160,7 +166,10 @@ __all__ = [
     "Recording",
     "RegisterHistory",
     "Replay",
+    "ReturnCount",
+    "ReturnCounter",
     "RuleCount",
+    "RunqueueCounter",
     "Session",
     "SlowCall",
     "SourceCount",
@@ -181,6 +190,8 @@ __all__ = [
     "UnattributedCount",
     "UserMap",
     "UserProgram",
+    "ValueBucket",
+    "ValueHistogram",
     "Verdict",
     "VerifierError",
     "activity",
@@ -188,6 +199,7 @@ __all__ = [
     "btf_layout",
     "calls",
     "cgroup",
+    "cost",
     "counts",
     "execs",
     "explain",
@@ -205,6 +217,8 @@ __all__ = [
     "query",
     "recover",
     "replay",
+    "returns",
+    "runqueue",
     "stacks",
     "syscalls",
     "tracepoints",

@@ -12,6 +12,7 @@ from ebpflab.tools.xdp import Capture
 
 __all__ = [
     "Batcher",
+    "Costs",
     "Events",
     "ExecEvent",
     "ExitEvent",
@@ -35,6 +36,8 @@ __all__ = [
     "attach_flows",
     "attach_latency",
     "attach_open",
+    "attach_returns",
+    "attach_runqueue",
     "attach_stacks",
     "attach_syscalls",
     "attach_traffic",
@@ -136,6 +139,13 @@ class UserEvents:
     def close(self) -> None: ...
 
 @final
+class Costs:
+    def __new__(cls) -> Costs: ...
+    def read(self) -> list[dict[str, Any]]: ...
+    def read_json(self) -> bytes: ...
+    def close(self) -> None: ...
+
+@final
 class Stats:
     def __new__(cls) -> Stats: ...
     def programs(self) -> list[dict[str, Any]]: ...
@@ -227,6 +237,22 @@ def attach_latency(
     max_entries: int | None,
 ) -> Session: ...
 def attach_open(only: Only, hook: str | None, buffer: int | None) -> Session: ...
+def attach_returns(
+    target: str,
+    only: Only,
+    by: list[str],
+    step: int | None,
+    bits: int | None,
+    unsigned: bool,
+    max_entries: int | None,
+) -> Session: ...
+def attach_runqueue(
+    only: Only,
+    by: list[str],
+    step_ns: int | None,
+    slower_ns: int | None,
+    max_entries: int | None,
+) -> Session: ...
 def attach_stacks(
     targets: list[str],
     sample_hz: int | None,

@@ -15,6 +15,8 @@ TOOLS = (
     "flows",
     "latency",
     "open",
+    "returns",
+    "runqueue",
     "stacks",
     "syscalls",
     "traffic",

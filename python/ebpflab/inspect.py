@@ -11,6 +11,7 @@ from ebpflab.records import (
     BtfEnumerator,
     BtfMember,
     BtfType,
+    Cost,
     Link,
     Map,
     MapEntry,
@@ -40,6 +41,25 @@ def programs(*, stats: float | None = None) -> tuple[Program, ...]:
     with closing(_ebpflab.Stats()) as measured:
         time.sleep(stats)
         return tuple(Program(**program) for program in measured.programs())
+
+
+def cost(seconds: float = 1.0) -> tuple[Cost, ...]:
+    """Measure what ebpflab's own programs, and the processes that read from them, cost for so many seconds.
+
+    One for each process, one for programs that nobody holds (`ebpflab xdp --pin`) if there are any, and one for all of
+    them, which is always the last. Meanwhile each run of every program costs two readings of the clock, some 20 to 30
+    nanoseconds. Programs are known by their names.
+
+    Raises:
+        ValueError: The seconds are not above 0.
+        PrivilegeError: It needs CAP_SYS_ADMIN.
+
+    """
+    if not 0 < seconds < float("inf"):
+        raise ValueError(f"{seconds} is no number of seconds above 0")
+    with closing(_ebpflab.Costs()) as measured:
+        time.sleep(seconds)
+        return tuple(Cost(**each) for each in measured.read())
 
 
 def maps() -> tuple[Map, ...]:

@@ -451,6 +451,26 @@ class Program:
 
 
 @dataclass(frozen=True, slots=True)
+class Cost:
+    """What programs of ours, and the process that reads from them, cost while it was measured.
+
+    `of` is `process`; or `pinned` for programs that no process holds; or `all` for all of these. `programs_percent` (of
+    the runs) and `reader_percent` (of the process) are of one CPU.
+    """
+
+    of: str
+    pid: int | None
+    comm: str | None
+    programs: int
+    seconds: float
+    runs: int
+    run_time_ns: int
+    programs_percent: float
+    reader_percent: float
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Map:
     """A BPF map, of whomever.
 
@@ -707,7 +727,7 @@ class ErrorCount:
 
 @dataclass(frozen=True, slots=True)
 class BucketCount:
-    """Calls that took `from_ns` nanoseconds or more, and less than `below_ns`; None for all that is longer."""
+    """Calls or waits that took `from_ns` nanoseconds or more, and less than `below_ns`; None for all that is longer."""
 
     from_ns: int
     below_ns: int | None
@@ -716,11 +736,11 @@ class BucketCount:
 
 @dataclass(frozen=True, slots=True)
 class LatencyCount:
-    """How long calls of a function took since the start, and whose, as far as they are told apart.
+    """How long calls of a function, or waits, took since the start, and whose, as far as they are told apart.
 
-    `p50_ns`, `p90_ns` and `p99_ns` are what so many in a hundred calls did not take longer than, to a sixteenth,
-    `max_ns` is the longest. `buckets` goes from the first that has a call to the last. `rate` is calls per second since
-    the last reading.
+    `p50_ns`, `p90_ns` and `p99_ns` are what so many in a hundred did not take longer than, to a sixteenth, `max_ns` is
+    the longest. `buckets` goes from the first that has one to the last. `rate` is how many per second since the last
+    reading.
     """
 
     pid: int | None
@@ -740,7 +760,7 @@ class LatencyCount:
 
 @dataclass(frozen=True, slots=True)
 class SlowCall:
-    """A call that took long, and when it returned: nanoseconds since the epoch."""
+    """A call or a wait that took long, and when it ended: nanoseconds since the epoch."""
 
     time: int
     pid: int
@@ -751,7 +771,7 @@ class SlowCall:
 
 @dataclass(frozen=True, slots=True)
 class LatencyCounts:
-    """How long calls took, the most frequent callers first, and those that took long since the reading before.
+    """How long calls or waits took, the most frequent first, and those that took long since the reading before.
 
     `slow_lost` is how many of these there was no room to tell since the start; they are in the counts all the same.
     """
@@ -759,6 +779,37 @@ class LatencyCounts:
     rows: tuple[LatencyCount, ...]
     slow: tuple[SlowCall, ...]
     slow_lost: int
+
+
+@dataclass(frozen=True, slots=True)
+class ValueBucket:
+    """Calls that returned `start` or more, and less than `below`; None for all that is more."""
+
+    start: int
+    below: int | None
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReturnCount:
+    """What calls of a function returned since the start, and whose, as far as they are told apart.
+
+    `sum`, `min` and `max` are of all values. Those below zero are `negative` and in no bucket; `buckets` goes from the
+    first that has a value to the last. `rate` is calls per second since the last reading.
+    """
+
+    pid: int | None
+    comm: str | None
+    cgroup: int | None
+    cgroup_path: str | None
+    container: Container | None
+    count: int
+    sum: int
+    min: int
+    max: int
+    negative: int
+    buckets: tuple[ValueBucket, ...]
+    rate: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ ROOT = typer.main.get_group(app())
 def test_the_commands_are_those_of_this_test() -> None:
     others = {
         "btf",
+        "cost",
         "doctor",
         "explain",
         "links",

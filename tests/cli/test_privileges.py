@@ -42,6 +42,7 @@ def outside(missing: str) -> str:
     [
         (("calls", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
         (("cgroup", "/"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
+        (("cost",), "CAP_SYS_ADMIN;"),
         (("count",), "CAP_BPF and CAP_PERFMON;"),
         (("exec",), "CAP_BPF and CAP_PERFMON;"),
         (("flows", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
@@ -50,6 +51,8 @@ def outside(missing: str) -> str:
         (("maps",), "CAP_SYS_ADMIN;"),
         (("open",), "CAP_BPF and CAP_PERFMON;"),
         (("programs",), "CAP_SYS_ADMIN;"),
+        (("returns", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
+        (("runqueue",), "CAP_BPF and CAP_PERFMON;"),
         (("traffic", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
         (("stacks", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
         (("syscalls",), "CAP_BPF and CAP_PERFMON;"),
@@ -58,6 +61,7 @@ def outside(missing: str) -> str:
     ids=[
         "calls",
         "cgroup",
+        "cost",
         "count",
         "exec",
         "flows",
@@ -66,6 +70,8 @@ def outside(missing: str) -> str:
         "maps",
         "open",
         "programs",
+        "returns",
+        "runqueue",
         "stacks",
         "syscalls",
         "traffic",

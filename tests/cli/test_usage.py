@@ -62,7 +62,11 @@ WRONG_FOR_LIMITED = (
     (["-p", "1"], "-p"),
 )
 LIMITED = (["cgroup", "/"], ["flows", "--iface", "lo"], ["traffic", "--iface", "lo"])
-CALLS = (["calls", "libc:malloc"], ["latency", "libc:malloc"], ["stacks", "libc:malloc"], ["syscalls"])
+CALLS = (
+    *([name, "libc:malloc"] for name in ("calls", "latency", "returns", "stacks")),
+    ["runqueue"],
+    ["syscalls"],
+)
 WRONG = [
     *((command + arguments, word) for command in (*COUNTERS, *LIMITED, *SOURCES) for arguments, word in WRONG_FOR_ALL),
     *((command + arguments, word) for command in COUNTERS for arguments, word in WRONG_FOR_COUNTERS),
@@ -76,6 +80,18 @@ WRONG = [
     (["latency", "libc:"], "a name is missing"),
     (["latency", "vfs_read", "--slower", "0"], "--slower"),
     (["latency", "vfs_read", "--linear", "-1"], "--linear"),
+    (["returns"], "TARGET"),
+    (["returns", "libc:"], "a name is missing"),
+    (["returns", "vfs_read", "--linear", "0"], "--linear"),
+    (["returns", "vfs_read", "--bits", "12"], "--bits"),
+    (["returns", "vfs_read", "--unsigned"], "--unsigned needs --bits"),
+    (["returns", "vfs_read", "--bits", "64", "--unsigned"], "--unsigned needs --bits"),
+    (["returns", "vfs_read", "--slower", "1"], "--slower"),
+    (["runqueue", "vfs_read"], "vfs_read"),
+    (["runqueue", "--slower", "0"], "--slower"),
+    (["runqueue", "--linear", "-1"], "--linear"),
+    (["cost", "-d", "0"], "--duration"),
+    (["cost", "surplus"], "surplus"),
     (["calls"], "TARGET"),
     (["calls", "kprobe:"], "a name is missing"),
     (["calls", "vfs_read", "tracepoint:sched"], "tracepoint:CATEGORY:NAME"),

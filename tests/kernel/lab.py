@@ -337,6 +337,26 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def resident(pid: int) -> int:
+    """Return how many bytes of memory a process has."""
+    fields = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    return int(fields["VmRSS"].split()[0]) * 1_024
+
+
+def waits(pid: int) -> tuple[int, int]:
+    """Return how long the first thread of a process has waited for a CPU, in nanoseconds, and how often it got one.
+
+    The kernel's own account (`sched_info_arrive`, kernel/sched/stats.h), which no program of ours has to do with.
+    """
+    _ran, waited, times = Path(f"/proc/{pid}/schedstat").read_text().split()
+    return int(waited), int(times)
+
+
+def asleep(pid: int) -> bool:
+    """Whether the first thread of a process sleeps."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
+
 def raw(record: Record, field: str) -> bytes | None:
     """Return the bytes of a text in a record; None for null."""
     if f"{field}_bytes" in record:
@@ -429,6 +449,11 @@ def assert_same(seen: Counter[str], expected: Counter[str], ledger: dict[str, in
         assert seen <= expected
     else:
         assert seen == expected
+
+
+def names_given_to_threads() -> int:
+    """How many names Python gives by itself to as many threads as there are CPUs: from 3.14 on each has one."""
+    return (os.cpu_count() or 1) if sys.version_info >= (3, 14) else 0
 
 
 def none_missed(ledger: dict[str, int]) -> bool:

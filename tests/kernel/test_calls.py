@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,9 +63,7 @@ def test_tracepoints_of_all_cpus_are_counted(start: Start, caller: lab.Caller, t
     tool = start("calls", target, *SELDOM, "--pid", str(caller.pid), wrapper=lab.WITH_TRACEFS).attached()
     caller.do("renames", number)
     ended = tool.stop()
-    # Python gives a new thread a name itself, from 3.14 on.
-    named = (os.cpu_count() or 1) if sys.version_info >= (3, 14) else 0
-    assert counts(ended) == {target: number + named}
+    assert counts(ended) == {target: number + lab.names_given_to_threads()}
     assert lab.none_missed(ended.ledger)
 
 

@@ -58,7 +58,7 @@ CALLS = {
 }
 
 
-#: The same for `latency`.
+#: The same for `latency` and `returns`.
 TIMED = {"fentry": "fentry:vfs_read", "kprobe": "kprobe:vfs_read", "uprobe": "libc:llabs"}
 
 
@@ -72,14 +72,18 @@ def stacks(hook: str | None = None) -> ebpflab.StackCounter:
     raise ebpflab.AttachError("nothing works", "", "")
 
 
-def latency(hook: str | None = None) -> ebpflab.LatencyCounter:
-    """Measure a target that needs a hook, or the first that works."""
-    if hook:
-        return ebpflab.latency(TIMED[hook])
-    for target in TIMED.values():
-        with contextlib.suppress(ebpflab.EbpflabError, OSError):
-            return ebpflab.latency(target)
-    raise ebpflab.AttachError("nothing works", "", "")
+def of_a_function(attach: Callable[[str], ebpflab.Session]) -> Callable[..., ebpflab.Session]:
+    """Attach to a target that needs a hook, or to the first that works."""
+
+    def attached(hook: str | None = None) -> ebpflab.Session:
+        if hook:
+            return attach(TIMED[hook])
+        for target in TIMED.values():
+            with contextlib.suppress(ebpflab.EbpflabError, OSError):
+                return attach(target)
+        raise ebpflab.AttachError("nothing works", "", "")
+
+    return attached
 
 
 def calls(hook: str | None = None) -> ebpflab.CallCounter:
@@ -102,8 +106,10 @@ def real(iface: str) -> Callable[[], Abilities]:
         "dashboard": (ebpflab.activity, lab.HOOKS),
         "exec": (ebpflab.execs, ("tracepoint", "raw_tracepoint")),
         "flows": (lambda **options: ebpflab.flows(iface, **options), ("tcx", "clsact")),
-        "latency": (latency, tuple(TIMED)),
+        "latency": (of_a_function(ebpflab.latency), tuple(TIMED)),
         "open": (ebpflab.opens, lab.HOOKS),
+        "returns": (of_a_function(ebpflab.returns), tuple(TIMED)),
+        "runqueue": (lambda **_: ebpflab.runqueue(), ("raw_tracepoint",)),
         "stacks": (stacks, tuple(CALLS)),
         "traffic": (lambda **options: ebpflab.traffic(iface, **options), ("tcx", "clsact")),
         "syscalls": (lambda **_: ebpflab.syscalls(), ("raw_tracepoint",)),

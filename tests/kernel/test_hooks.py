@@ -39,6 +39,8 @@ STEMS = {
     "count": "count",
     "dashboard": "open",
     "latency": "latency",
+    "returns": "returns",
+    "runqueue": "runqueue",
     "stacks": "stacks",
     "syscalls": "syscalls",
 }
@@ -238,7 +240,7 @@ def test_stacks_samples_a_process(start: Start, caller: lab.Caller, hook: str, r
     assert (ended.status, ended.stderr) == (0, "")
 
 
-#: For each hook of `latency` a function that the workloads call, and the kinds of its programs.
+#: For each hook of `latency` and `returns` a function that the workloads call, and the kinds of its programs.
 TIMED = {
     "fentry": ("fentry:do_sys_openat2", {"fentry", "fexit"}),
     "kprobe": ("kprobe:do_sys_openat2", {"kprobe", "kretprobe"}),
@@ -261,6 +263,46 @@ def test_latency_measures_the_same_23_calls(
     assert row["count"] == sum(bucket["count"] for bucket in row["buckets"]) == 23
     assert 0 < row["p50_ns"] <= row["p90_ns"] <= row["p99_ns"] <= row["max_ns"] <= row["total_ns"]
     assert (ended.ledger["submitted"], ended.ledger["pending"], ended.ledger["unpaired"]) == (23, 0, 0)
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+@cells("returns", tuple(TIMED))
+def test_returns_counts_the_same_23_results(
+    start: Start, opener: lab.Opener, caller: lab.Caller, hook: str, record_property: Record
+) -> None:
+    target, kinds = TIMED[hook]
+    pid = caller.pid if hook == "uprobe" else opener.pid
+    tool = start("returns", target, "-i", "60", "--pid", str(pid), wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook, kinds, record_property)
+    results = [result for _, result in opened(opener)]
+    if hook == "uprobe":
+        # Where lfind found what it looked for.
+        results = [1] * caller.do("nested", 23)
+    ended = tool.stop()
+    (row,) = ended.summary["counts"]
+    assert row["negative"] + sum(bucket["count"] for bucket in row["buckets"]) == row["count"] == len(results) == 23
+    assert row["negative"] == sum(result < 0 for result in results)
+    assert (row["sum"], row["min"], row["max"]) == (sum(results), min(results), max(results))
+    assert (ended.ledger["submitted"], ended.ledger["pending"], ended.ledger["unpaired"]) == (23, 0, 0)
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+@cells("runqueue", ("raw_tracepoint",))
+def test_runqueue_sees_who_is_woken_23_times(
+    start: Start, caller: lab.Caller, hook: str, record_property: Record
+) -> None:
+    assert lab.eventually(lambda: lab.asleep(caller.pid))
+    tool = start("runqueue", "-i", "60", "--pid", str(caller.pid))
+    attached(tool, hook, {hook}, record_property)
+    _, before = lab.waits(caller.pid)
+    caller.do("sleeps", (23, 1_000))
+    assert lab.eventually(lambda: lab.asleep(caller.pid))
+    _, after = lab.waits(caller.pid)
+    ended = tool.stop()
+    (row,) = ended.summary["counts"]["rows"]
+    assert row["count"] == after - before >= 24
+    assert row["count"] == sum(bucket["count"] for bucket in row["buckets"]) == ended.ledger["submitted"]
+    assert (ended.ledger["pending"], ended.ledger["unpaired"]) == (0, 0)
     assert (ended.status, ended.stderr) == (0, "")
 
 

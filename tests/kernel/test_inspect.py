@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import ebpflab
 import pytest
+from ebpflab import _ebpflab
 from ebpflab.records import Holder
 
 from tests.kernel import lab
@@ -79,6 +82,46 @@ def test_runs_are_measured_while_they_are_asked_for(start: Start, wire: tuple[st
     (program,) = [each for each in programs if each.run_count]
     assert (program.name, program.run_count) == ("xdp_count", 23)
     assert program.run_time_ns > 23
+
+
+@pytest.mark.smoke
+def test_what_a_tool_costs_is_measured(start: Start, caller: lab.Caller) -> None:
+    tool = start("calls", "libc:llabs", "-i", "60", "--pid", str(caller.pid)).attached()
+    with ebpflab.calls("libc:labs", pid=caller.pid) as own, closing(_ebpflab.Costs()) as measured:
+        before = lab.cpu_seconds(os.getpid())
+        done = caller.do("calls", 2_000)
+        others = caller.do("others", 7)
+        while lab.cpu_seconds(os.getpid()) < before + 0.3:
+            pass
+        costs = [ebpflab.Cost(**each) for each in measured.read()]
+        used = lab.cpu_seconds(os.getpid()) - before
+        assert [row.count for row in own.read()] == [others]
+    *each, of_all = costs
+    by_pid = {cost.pid: cost for cost in each}
+    theirs, ours = by_pid[tool.process.pid], by_pid[os.getpid()]
+    assert (theirs.of, theirs.programs, theirs.runs) == ("process", 1, done)
+    assert (ours.of, ours.programs, ours.runs) == ("process", 1, others)
+    assert theirs.run_time_ns > done
+    assert theirs.programs_percent == pytest.approx(theirs.run_time_ns / theirs.seconds / 1e7)
+    # The kernel counts in hundredths, and reading takes some.
+    assert ours.reader_percent * ours.seconds / 100 == pytest.approx(used, abs=0.1)
+    assert 0.8 < ours.memory_bytes / lab.resident(os.getpid()) < 1.25
+    assert (of_all.of, of_all.pid, of_all.comm) == ("all", None, None)
+    assert of_all.runs >= done + others
+    assert of_all.reader_percent >= ours.reader_percent
+    tool.stop()
+
+
+def test_costs_are_lines_of_json(start: Start, caller: lab.Caller) -> None:
+    tool = start("calls", "libc:llabs", "-i", "60", "--pid", str(caller.pid)).attached()
+    ended = lab.run(("cost", "-d", "0.1", "--json"), ())
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert tool.process.pid in {line["pid"] for line in lines}
+    assert [line["of"] for line in lines].index("all") == len(lines) - 1
+    assert {line["type"] for line in lines} == {"cost"}
+    with pytest.raises(ValueError, match="no number of seconds above 0"):
+        ebpflab.cost(0)
 
 
 def test_bpftool_lists_the_same(start: Start) -> None:

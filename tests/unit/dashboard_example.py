@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from ebpflab import Ledger
 from ebpflab.views.dashboard import Dashboard
+from ebpflab.views.live import OwnCpu
 
 from tests.support import examples
 
@@ -68,7 +69,9 @@ class Example(Dashboard):
         ledger = Ledger(312, 12, 300, 0, 0, 0, 0, 0, 0, 0, 300, 300)
         seconds = itertools.count()
         title = "ebpflab dashboard · kernel 6.18.0 · by raw_tracepoint"
-        super().__init__(self._source(events), lambda: ledger, title, refresh=10**6, clock=lambda: float(next(seconds)))
+        own = OwnCpu(clock=itertools.count().__next__, cpu=itertools.count(0, 0.021).__next__)
+        clock = lambda: float(next(seconds))  # noqa: E731  it is short
+        super().__init__(self._source(events), lambda: ledger, title, refresh=10**6, clock=clock, own=own)
 
     def _source(self, events: list[ActivityEvent]) -> Iterator[ActivityEvent]:
         yield from events

@@ -18,6 +18,7 @@ from ebpflab.records import (
     CallCount,
     CgroupCounts,
     Container,
+    Cost,
     DeniedCount,
     ErrorCount,
     ExecEvent,
@@ -49,6 +50,7 @@ from ebpflab.records import (
     Recorded,
     Recording,
     RegisterHistory,
+    ReturnCount,
     RuleCount,
     SlowCall,
     SourceCount,
@@ -63,6 +65,7 @@ from ebpflab.records import (
     TrafficCounts,
     Trial,
     UnattributedCount,
+    ValueBucket,
     Verdict,
 )
 from ebpflab.values import Enumerator, Struct
@@ -77,6 +80,8 @@ STAND_INS = {
     "CgroupReading": {"time", "counts"},
     "FlowReading": {"time", "counts"},
     "LatencyReading": {"time", "counts"},
+    "ReturnReading": {"time", "counts"},
+    "RunqueueReading": {"time", "counts"},
     "PidReading": {"time", "counts"},
     "StackReading": {"time", "counts"},
     "TrafficReading": {"time", "counts"},
@@ -90,6 +95,7 @@ ONLY_IN_JSON = {
     "FlowReading": {"iface"},
     "LatencyReading": {"target"},
     "PacketReading": {"iface"},
+    "ReturnReading": {"target", "bits", "signed"},
     "TrafficReading": {"iface"},
 }
 
@@ -132,6 +138,9 @@ CONTAINER = Container("0123456789abcdef" * 4, "docker", "web-1")
 RULE = RuleCount("192.0.2.0/24", "block", active=True, packets=1, bytes=98)
 ERROR = ErrorCount("EAGAIN", 7)
 BUCKET = BucketCount(16, 32, 23)
+VALUES = ValueBucket(16, 32, 22)
+RETURNED = ReturnCount(None, "sh", None, None, None, 23, 459, -1, 30, 1, (VALUES,), 0.5)
+COST = Cost("process", 4211, "ebpflab", 2, 1.0, 46, 15_700, 0.0, 1.0, 34_000_000)
 LATENCY = LatencyCount(None, "sh", None, None, None, 23, 460, 19, 21, 29, 30, (BUCKET,), 0.5)
 SLOW = SlowCall(1, 7, 8, "caf\udce9", 30)
 SOURCE = SourceCount("192.0.2.1", 1, 98)
@@ -212,6 +221,9 @@ EXAMPLES = [
     SLOW,
     LATENCY,
     LatencyCounts((LATENCY,), (SLOW,), 0),
+    VALUES,
+    RETURNED,
+    COST,
     Reading(1_700_000_000_000_000_000, {"tcp": PacketCount(1, 60)}),
     Ledgers(LEDGER, LEDGER, LEDGER),
     Ledgers(None, LEDGER, LEDGER),

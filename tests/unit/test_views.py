@@ -13,6 +13,7 @@ from ebpflab.records import (
     CallCount,
     CgroupCounts,
     Container,
+    Cost,
     DeniedCount,
     ErrorCount,
     ExecEvent,
@@ -29,6 +30,7 @@ from ebpflab.records import (
     PinnedXdp,
     ProcessCount,
     Reading,
+    ReturnCount,
     RuleCount,
     SlowCall,
     SourceCount,
@@ -38,9 +40,25 @@ from ebpflab.records import (
     SyscallCount,
     TrafficCounts,
     UnattributedCount,
+    ValueBucket,
 )
 from ebpflab.tools.stacks import folded
-from ebpflab.views import activity, calls, cgroup, count, flows, latency, live, stacks, syscalls, traffic, xdp
+from ebpflab.views import (
+    activity,
+    calls,
+    cgroup,
+    count,
+    flows,
+    inspect,
+    latency,
+    live,
+    returns,
+    runqueue,
+    stacks,
+    syscalls,
+    traffic,
+    xdp,
+)
 from ebpflab.views import exec as execs
 from ebpflab.views import open as opens
 from ebpflab.views.table import harmless, printable, time_of_day
@@ -187,6 +205,56 @@ def test_latencies_are_shown_with_bars() -> None:
         " 1.02 us to  2.05 us           0",
         " 2.05 us to  3.46 us         160  ########################################",
     ]
+
+
+def test_waits_are_shown_as_latencies() -> None:
+    buckets = (BucketCount(512, 1_024, 81),)
+    row = LatencyCount(None, None, None, None, None, 81, 9_000, 800, 900, 1_000, 1_000, buckets, 11.6)
+    slow = SlowCall(SECOND, 7, 8, "sh", 70_000_000)
+    (text,) = runqueue.frames([Reading(SECOND, LatencyCounts((row,), (slow,), 2))])
+    assert text.splitlines()[1].startswith("     WAITS    WAITS/S       P50")
+    assert text.splitlines()[-1] == "2 more waits that took long, since the start"
+    assert list(runqueue.slow([Reading(SECOND, LatencyCounts((row,), (slow,), 2))])) == text.splitlines()[:1]
+    assert "        81         41" in runqueue.totals(Summary(NO_LEDGER, 2.0, LatencyCounts((row,), (), 0)))
+
+
+def test_values_are_shown_with_bars() -> None:
+    buckets = (ValueBucket(1, 2, 40), ValueBucket(2, 4, 0), ValueBucket(4, None, 80))
+    row = ReturnCount(None, None, None, None, None, 123, 900, -13, 99, 3, buckets, 11.6)
+    (text,) = returns.frames([Reading(SECOND, [row])])
+    assert text.splitlines() == [
+        "     CALLS    CALLS/S  NEGATIVE         MIN         MAX             SUM",
+        "       123         12         3         -13          99             900",
+        "below 0           3  ##",
+        "      1          40  ####################",
+        " 2 to 3           0",
+        "4 to 99          80  ########################################",
+    ]
+    text = returns.totals(Summary(NO_LEDGER, 123.0, [replace(row, comm="x")] * (returns.ROWS + 2)))
+    assert text.splitlines()[0].endswith("COMM")
+    assert text.splitlines()[returns.ROWS + 1] == "2 more with 246 calls"
+    assert returns.totals(Summary(NO_LEDGER, 2.0, [])).count("\n") == 0
+
+
+def test_costs_are_shown_for_each_and_all() -> None:
+    rows = [
+        Cost("process", 4211, "ebpflab\x1b", 2, 2.0, 4_000, 2_000_000, 0.1, 3.5, 34 << 20),
+        Cost("pinned", None, None, 1, 2.0, 0, 0, 0.0, 0.0, 0),
+        Cost("all", None, None, 3, 2.0, 4_000, 2_000_000, 0.1, 3.5, 34 << 20),
+    ]
+    assert inspect.costs(rows).splitlines() == [
+        "PROGRAMS     RUNS/S   NS/RUN   CPU %  READER CPU %   MEMORY  OF",
+        "       2       2000      500    0.10           3.5   34816K  ebpflab\\x1b 4211",
+        "       1          0        -    0.00           0.0       0K  pinned, held by nobody",
+        "       3       2000      500    0.10           3.5   34816K  all",
+    ]
+
+
+def test_the_own_cpu_time_is_that_since_the_last_reading() -> None:
+    clock, cpu = iter([0.0, 0.1, 0.5, 2.1, 2.2]), iter([5.0, 5.01, 5.05])
+    own = live.OwnCpu(clock.__next__, cpu.__next__)
+    # The first is of a short time, and stands for a second.
+    assert [str(own) for _ in range(4)] == ["own CPU 10.0 %", "own CPU 10.0 %", "own CPU 2.0 %", "own CPU 2.0 %"]
 
 
 @pytest.mark.parametrize(
@@ -584,4 +652,6 @@ def test_on_a_terminal_names_are_not_markup(
     monkeypatch.setattr("sys.stdout.isatty", lambda: True)
     monkeypatch.setattr("os.isatty", lambda fd: fd == live.STDOUT)
     live.show(["[kworker/0:1] :smile:"], pytest.fail)
-    assert "[kworker/0:1] :smile:" in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert "[kworker/0:1] :smile:" in shown
+    assert "own CPU " in shown

@@ -19,6 +19,7 @@ PR_SET_NAME = 15
 COMPARE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 #: It is given 1, which is not 0: so nothing is ever found.
 LLABS = ctypes.cast(LIBC.llabs, ctypes.c_void_p)
+LIBC.atol.restype = ctypes.c_long
 
 
 def calls(number: int) -> int:
@@ -84,6 +85,23 @@ def sleeps(asked: tuple[int, int]) -> int:
     for _ in range(number):
         LIBC.usleep(microseconds)
     return time.monotonic_ns() - start
+
+
+def longs(texts: list[str]) -> list[int]:
+    """Have atol called with each text; return what it returned."""
+    return [LIBC.atol(text.encode()) for text in texts]
+
+
+def ints(texts: list[str]) -> list[int]:
+    """The same of atoi, which leaves more than an int in the register."""
+    return [LIBC.atoi(text.encode()) for text in texts]
+
+
+def spins(milliseconds: int) -> None:
+    """Do nothing for so long, and never sleep."""
+    end = time.monotonic_ns() + milliseconds * 1_000_000
+    while time.monotonic_ns() < end:
+        pass
 
 
 def nested(depth: int) -> int:
@@ -156,7 +174,8 @@ def forks(number: int) -> int:
 COMMANDS = {
     function.__name__: function
     for function in (
-        *(calls, fails, forks, getppids, named, naps, nested, others, renames, sleeps, syscall_threads, threads),
+        *(calls, fails, forks, getppids, ints, longs, named, naps, nested, others, renames, sleeps, spins),
+        *(syscall_threads, threads),
     )
 }
 

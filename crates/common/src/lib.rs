@@ -16,6 +16,8 @@ pub mod latency;
 pub mod ledger;
 pub mod open;
 pub mod packet;
+pub mod returns;
+pub mod runqueue;
 pub mod stacks;
 pub mod syscall;
 pub mod syscalls;

@@ -34,10 +34,16 @@ struct Record {
 #[btf_map]
 static CGROUP_SCRATCH: PerCpuArray<Record, 1> = PerCpuArray::new();
 
+/// The one that cgroups are told of.
+#[inline(always)]
+pub(crate) fn hierarchy() -> Hierarchy {
+    HIERARCHY.load()
+}
+
 /// Id of the current task's cgroup; zero where it cannot be read.
 #[inline(always)]
 pub(crate) fn current() -> u64 {
-    let hierarchy = HIERARCHY.load();
+    let hierarchy = hierarchy();
     if hierarchy.controller == Hierarchy::V2 {
         // SAFETY: no arguments, no side effects.
         return unsafe { bpf_get_current_cgroup_id() };
@@ -56,8 +62,8 @@ fn cgroup_new(ctx: RawTracePointContext) -> i32 {
 #[inline(always)]
 fn tell(cgroup: *const u8, path: *const u8) -> Option<()> {
     let root: *const u8 = read(cgroup, kernel::cgroup_root())?;
-    let hierarchy: u32 = read(root, kernel::cgroup_root_hierarchy_id())?;
-    if hierarchy != HIERARCHY.load().id {
+    let id_of_root: u32 = read(root, kernel::cgroup_root_hierarchy_id())?;
+    if id_of_root != hierarchy().id {
         return Some(());
     }
     let id = cgroup_id(cgroup)?;

@@ -38,7 +38,8 @@ static V1_CGROUPS: HashMap<u64, u8, 1> = HashMap::new();
 
 const BPF_ANY: u64 = 0;
 
-struct Maps;
+/// What the maps say of the current task.
+pub(crate) struct Maps;
 
 impl Groups for Maps {
     #[inline(always)]
@@ -53,7 +54,15 @@ impl Groups for Maps {
 
     #[inline(always)]
     fn in_v1_cgroup(&self, controller: u32) -> bool {
-        v1_cgroup_id(controller).is_some_and(|id| V1_CGROUPS.get_ptr(id).is_some())
+        v1_cgroup_id(controller).is_some_and(|id| self.has_v1_cgroup(id))
+    }
+}
+
+impl Maps {
+    /// Whether the cgroup of an id is one of those to keep, of a v1 hierarchy.
+    #[inline(always)]
+    pub(crate) fn has_v1_cgroup(&self, id: u64) -> bool {
+        V1_CGROUPS.get_ptr(id).is_some()
     }
 }
 

@@ -28,6 +28,28 @@ impl Task for Current {
     }
 }
 
+/// Any task, by its `struct task_struct`. What cannot be read is zero.
+pub struct Other(pub *const u8);
+
+impl Task for Other {
+    #[inline(always)]
+    fn pid_tid(&self) -> (u32, u32) {
+        let id = |field| read(self.0, field).unwrap_or(0);
+        (id(kernel::task_struct_tgid()), id(kernel::task_struct_pid()))
+    }
+
+    #[inline(always)]
+    fn uid(&self) -> u32 {
+        let credentials: Option<*const u8> = read(self.0, kernel::task_struct_cred());
+        credentials.and_then(|credentials| read(credentials, kernel::cred_uid_val())).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn comm(&self) -> [u8; COMM_LEN] {
+        read(self.0, kernel::task_struct_comm()).unwrap_or_default()
+    }
+}
+
 /// `struct task_struct` of the current task.
 #[inline(always)]
 pub fn task() -> *const u8 {
@@ -60,7 +82,13 @@ pub fn file(fd: i32) -> Option<*const u8> {
 /// Id of the current task's cgroup in the v1 hierarchy of a controller (`task_css`, include/linux/cgroup.h).
 #[inline(always)]
 pub fn v1_cgroup_id(controller: u32) -> Option<u64> {
-    let set: *const u8 = read(task(), kernel::task_struct_cgroups())?;
+    v1_cgroup_id_of(task(), controller)
+}
+
+/// The same of any task.
+#[inline(always)]
+pub fn v1_cgroup_id_of(task: *const u8, controller: u32) -> Option<u64> {
+    let set: *const u8 = read(task, kernel::task_struct_cgroups())?;
     let slot = kernel::css_set_subsys()? + controller as usize * size_of::<usize>();
     let state: *const u8 = read(set, Some(slot))?;
     cgroup_id(read(state, kernel::cgroup_subsys_state_cgroup())?)

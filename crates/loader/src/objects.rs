@@ -11,8 +11,10 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 14] =
-    [CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, LATENCY, OPEN, PROBE, STACKS, SYSCALLS, TRAFFIC, XDP, ZOO];
+pub const ALL: [&[u8]; 16] = [
+    CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, LATENCY, OPEN, PROBE, RETURNS, RUNQUEUE, STACKS, SYSCALLS, TRAFFIC,
+    XDP, ZOO,
+];
 
 object!(CALLS, "calls.o", "crates/ebpf/src/calls.rs");
 object!(CGROUP, "cgroup.o", "crates/ebpf/src/cgroup.rs");
@@ -23,6 +25,8 @@ object!(FLOWS, "flows.o", "crates/ebpf/src/flows.rs");
 object!(LATENCY, "latency.o", "crates/ebpf/src/latency.rs");
 object!(OPEN, "open.o", "crates/ebpf/src/open.rs");
 object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
+object!(RETURNS, "returns.o", "crates/ebpf/src/returns.rs");
+object!(RUNQUEUE, "runqueue.o", "crates/ebpf/src/runqueue.rs");
 object!(STACKS, "stacks.o", "crates/ebpf/src/stacks.rs");
 object!(TRAFFIC, "traffic.o", "crates/ebpf/src/traffic.rs");
 object!(SYSCALLS, "syscalls.o", "crates/ebpf/src/syscalls.rs");

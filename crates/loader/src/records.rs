@@ -533,18 +533,22 @@ record! {
         pub counts: LatencyCounts,
     }
 
-    /// How many calls of a function took how long.
-    pub struct LatencyCounts {
-        /// Since the start, by whatever was asked for, the most frequent first; one at most unless something was.
-        pub rows: Vec<LatencyCount>,
-        /// With `--slower` only: calls that took longer, which no reading before this one had.
-        pub slow: Vec<SlowCall>,
-        /// Calls that took longer and that there was no room to tell.
-        pub slow_lost: u64,
+    /// What calls of a function returned since the start.
+    pub struct ReturnReading = "returns" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// The function, as it was given.
+        pub target: String,
+        /// How many bits of what was returned are the value: as the kernel tells of its functions, or was asked for; else 64.
+        pub bits: u32,
+        /// Whether one of them is a sign.
+        pub signed: bool,
+        /// By whatever was asked for, the most frequent first; one at most unless something was.
+        pub counts: Vec<ReturnCount>,
     }
 
-    /// Calls that have the same of all that they are told apart by. Percentiles are the ends of their buckets, of which there are 16 for each power of two, or of their steps, but never more than the longest.
-    pub struct LatencyCount {
+    /// Calls that have the same of all that they are told apart by, and what they returned.
+    pub struct ReturnCount {
         /// Process id, in the initial PID namespace; null where processes are not told apart.
         pub pid: Option<u32>,
         /// Name of the thread at the return; where only processes are told apart that of the process, read from /proc, and null for one that was gone by then; null where neither is asked for.
@@ -557,7 +561,63 @@ record! {
         pub container: Option<Container>,
         /// Calls that returned.
         pub count: u64,
-        /// From entry to return, of all of them together, in nanoseconds.
+        /// What they returned, all of it together, as far as 64 bits hold it.
+        pub sum: i64,
+        /// The least.
+        pub min: i64,
+        /// The most.
+        pub max: i64,
+        /// How many values were below zero: they are in no bucket.
+        pub negative: u64,
+        /// The histogram of the others, from the first bucket that has a value to the last.
+        pub buckets: Vec<ValueBucket>,
+        /// Calls per second since the last reading.
+        pub rate: f64,
+    }
+
+    /// Values of so much: 0, 1, and powers of two from 2 on, or with `--linear` a step.
+    pub struct ValueBucket {
+        /// Its first value.
+        pub start: u64,
+        /// The first value that is not of it; null for the last step, which is all that is more.
+        pub below: Option<u64>,
+        /// Calls that returned one of these.
+        pub count: u64,
+    }
+
+    /// How long tasks waited for a CPU since the start.
+    pub struct RunqueueReading = "runqueue" {
+        /// When it was read: nanoseconds since the epoch.
+        pub time: u64,
+        /// How many waits took how long.
+        pub counts: LatencyCounts,
+    }
+
+    /// How many calls of a function took how long; of `runqueue`, waits of tasks.
+    pub struct LatencyCounts {
+        /// Since the start, by whatever was asked for, the most frequent first; one at most unless something was.
+        pub rows: Vec<LatencyCount>,
+        /// With `--slower` only: calls or waits that took longer, which no reading before this one had.
+        pub slow: Vec<SlowCall>,
+        /// Those that took longer and that there was no room to tell.
+        pub slow_lost: u64,
+    }
+
+    /// Calls, or waits, that have the same of all that they are told apart by. Percentiles are the ends of their buckets, of which there are 16 for each power of two, or of their steps, but never more than the longest.
+    pub struct LatencyCount {
+        /// Process id, in the initial PID namespace; null where processes are not told apart.
+        pub pid: Option<u32>,
+        /// Name of the thread at the end; where only processes are told apart that of the process, read from /proc, and null for one that was gone by then; null where neither is asked for.
+        pub comm: Option<Text<'static>>,
+        /// Id of the cgroup; null where cgroups are not told apart.
+        pub cgroup: Option<u64>,
+        /// Where it is in its hierarchy; null where it is not known, or not asked for.
+        pub cgroup_path: Option<Text<'static>>,
+        /// The container that it is of; null where it is of none, or not asked for.
+        pub container: Option<Container>,
+        /// Calls that returned; waits that ended.
+        pub count: u64,
+        /// From entry to return, or from ready to running, of all of them together, in nanoseconds.
         pub total_ns: u64,
         /// Half of them took no longer, in nanoseconds.
         pub p50_ns: u64,
@@ -569,23 +629,23 @@ record! {
         pub max_ns: u64,
         /// The histogram, from the first bucket that has a call to the last.
         pub buckets: Vec<BucketCount>,
-        /// Calls per second since the last reading.
+        /// How many per second since the last reading.
         pub rate: f64,
     }
 
-    /// Calls that took so long: a power of two, or with `--linear` a step.
+    /// Calls or waits that took so long: a power of two, or with `--linear` a step.
     pub struct BucketCount {
         /// Its first nanosecond.
         pub from_ns: u64,
         /// The first nanosecond that is not of it; null for the last step, which is all that is longer.
         pub below_ns: Option<u64>,
-        /// Calls.
+        /// How many.
         pub count: u64,
     }
 
-    /// A call that took long.
+    /// A call or a wait that took long.
     pub struct SlowCall {
-        /// When it returned: nanoseconds since the epoch.
+        /// When it ended: nanoseconds since the epoch.
         pub time: u64,
         /// Process id, in the initial PID namespace.
         pub pid: u32,
@@ -593,7 +653,7 @@ record! {
         pub tid: u32,
         /// Name of the thread.
         pub comm: Text<'static>,
-        /// From entry to return, in nanoseconds.
+        /// How long it took, in nanoseconds.
         pub latency_ns: u64,
     }
 
@@ -809,6 +869,30 @@ record! {
         pub holders: Vec<Holder>,
     }
 
+    /// What programs of ours, and the process that reads from them, cost while it was measured.
+    pub struct Cost = "cost" {
+        /// `process`: a process and the programs that it holds; `pinned`: programs that no process holds; `all`: all of these, each program and process once.
+        pub of: &'static str,
+        /// The process; null for `pinned` and `all`.
+        pub pid: Option<u32>,
+        /// Its name; null for `pinned` and `all`.
+        pub comm: Option<Text<'static>>,
+        /// How many programs these are.
+        pub programs: u32,
+        /// How long it was measured, in seconds.
+        pub seconds: f64,
+        /// How often they ran.
+        pub runs: u64,
+        /// How long these runs took together, in nanoseconds.
+        pub run_time_ns: u64,
+        /// The same in percent of one CPU.
+        pub programs_percent: f64,
+        /// CPU time of the process in percent of one CPU; the kernel counts it in hundredths of a second.
+        pub reader_percent: f64,
+        /// Resident memory of the process.
+        pub memory_bytes: u64,
+    }
+
     /// A map, of whomever.
     pub struct Map = "map" {
         /// The kernel's id of it.
@@ -963,6 +1047,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &Broken::SCHEMA,
     &BtfType::SCHEMA,
     &CgroupReading::SCHEMA,
+    &Cost::SCHEMA,
     &ExecEvent::SCHEMA,
     &ExitEvent::SCHEMA,
     &Explanation::SCHEMA,
@@ -979,6 +1064,8 @@ pub const SCHEMAS: &[&Schema] = &[
     &Program::SCHEMA,
     &Recorded::SCHEMA,
     &Recording::SCHEMA,
+    &ReturnReading::SCHEMA,
+    &RunqueueReading::SCHEMA,
     &StackReading::SCHEMA,
     &Summary::SCHEMA,
     &TrafficReading::SCHEMA,
@@ -1017,6 +1104,8 @@ pub const SCHEMAS: &[&Schema] = &[
     &LatencyCount::SCHEMA,
     &BucketCount::SCHEMA,
     &SlowCall::SCHEMA,
+    &ReturnCount::SCHEMA,
+    &ValueBucket::SCHEMA,
     &StackCount::SCHEMA,
     &SyscallCount::SCHEMA,
     &ErrorCount::SCHEMA,
@@ -1137,6 +1226,10 @@ pub enum Reading {
     Packets(Box<PacketReading>),
     /// Of `count`.
     Pids(PidReading),
+    /// Of `returns`.
+    Returns(ReturnReading),
+    /// Of `runqueue`.
+    Runqueue(RunqueueReading),
     /// Of `stacks`.
     Stacks(StackReading),
     /// Of `traffic`.
@@ -1155,6 +1248,8 @@ impl Reading {
             Self::Latency(reading) => reading.to_json_line(),
             Self::Packets(reading) => reading.to_json_line(),
             Self::Pids(reading) => reading.to_json_line(),
+            Self::Returns(reading) => reading.to_json_line(),
+            Self::Runqueue(reading) => reading.to_json_line(),
             Self::Stacks(reading) => reading.to_json_line(),
             Self::Traffic(reading) => reading.to_json_line(),
             Self::Syscalls(reading) => reading.to_json_line(),
@@ -1174,6 +1269,8 @@ impl Reading {
             | Self::Flows(_)
             | Self::Latency(_)
             | Self::Pids(_)
+            | Self::Returns(_)
+            | Self::Runqueue(_)
             | Self::Stacks(_)
             | Self::Syscalls(_)
             | Self::Traffic(_) => More::default(),
@@ -1189,6 +1286,8 @@ impl Reading {
             Self::Latency(reading) => reading.time,
             Self::Packets(reading) => reading.time,
             Self::Pids(reading) => reading.time,
+            Self::Returns(reading) => reading.time,
+            Self::Runqueue(reading) => reading.time,
             Self::Stacks(reading) => reading.time,
             Self::Traffic(reading) => reading.time,
             Self::Syscalls(reading) => reading.time,
@@ -1211,6 +1310,8 @@ impl Reading {
                 [tcp, udp, icmp, arp, other].iter().map(|count| count.packets).sum()
             }
             Self::Pids(reading) => reading.counts.iter().map(|count| count.count).sum(),
+            Self::Returns(reading) => reading.counts.iter().map(|count| count.count).sum(),
+            Self::Runqueue(reading) => reading.counts.rows.iter().map(|row| row.count).sum(),
             Self::Stacks(reading) => reading.counts.iter().map(|count| count.count).sum(),
             Self::Traffic(reading) => {
                 let TrafficCounts { processes, unattributed, .. } = &reading.counts;
@@ -1237,6 +1338,7 @@ impl Value for Counts {
         <Vec<FlowCount>>::TYPE,
         <Vec<PidCount>>::TYPE,
         <Vec<CallCount>>::TYPE,
+        <Vec<ReturnCount>>::TYPE,
         <Vec<StackCount>>::TYPE,
         <Vec<SyscallCount>>::TYPE,
     ]);
@@ -1249,6 +1351,8 @@ impl Value for Counts {
             Reading::Latency(reading) => reading.counts.write(name, map),
             Reading::Packets(reading) => reading.counts.write(name, map),
             Reading::Pids(reading) => reading.counts.write(name, map),
+            Reading::Returns(reading) => reading.counts.write(name, map),
+            Reading::Runqueue(reading) => reading.counts.write(name, map),
             Reading::Stacks(reading) => reading.counts.write(name, map),
             Reading::Traffic(reading) => reading.counts.write(name, map),
             Reading::Syscalls(reading) => reading.counts.write(name, map),

@@ -148,6 +148,7 @@ macro_rules! plain_values {
 plain_values!(
     bool => Type::Boolean,
     i32 => Type::Integer,
+    i64 => Type::Integer,
     u32 => Type::Integer,
     u64 => Type::Integer,
     f64 => Type::Number,

@@ -8,10 +8,10 @@ use std::{
 
 use ebpflab::{
     records::{
-        Attached, BtfEnumerator, BtfMember, BtfType, CallCount, Feature, Firewall, Holder, LatencyCount, LatencyCounts,
-        Ledger, Link, Map, MapEntry, PacketCount, PacketCounts, PinnedXdp, Program, Reading, RuleCount, SourceCount,
-        Sources, StackCount, Summary, SyscallCount, Tracepoint, TracepointArgument, TracepointField, TrafficCounts,
-        Verdict,
+        Attached, BtfEnumerator, BtfMember, BtfType, CallCount, Cost, Feature, Firewall, Holder, LatencyCount,
+        LatencyCounts, Ledger, Link, Map, MapEntry, PacketCount, PacketCounts, PinnedXdp, Program, Reading,
+        ReturnCount, RuleCount, SourceCount, Sources, StackCount, Summary, SyscallCount, Tracepoint,
+        TracepointArgument, TracepointField, TrafficCounts, Verdict,
     },
     schema::{Optional, Record as _, Schema, Text},
     verifier::Kind,
@@ -127,19 +127,18 @@ pub(crate) fn counts<'py>(py: Python<'py>, reading: &Reading) -> PyResult<Bound<
                 .collect();
             Ok(rows.into_pyobject(py)?.into_any())
         }
-        Reading::Latency(reading) => {
-            let LatencyCounts { rows, slow, slow_lost } = &reading.counts;
-            let rows: Vec<_> = rows.iter().map(|row| latency(py, row)).collect::<PyResult<_>>()?;
-            let slow: Vec<_> =
-                slow.iter().map(|call| (call.time, call.pid, call.tid, text(&call.comm), call.latency_ns)).collect();
-            Ok((rows, slow, slow_lost).into_pyobject(py)?.into_any())
-        }
+        Reading::Latency(reading) => latencies(py, &reading.counts),
         Reading::Packets(reading) => Ok(packets(py, &reading.counts)?.into_any()),
         Reading::Pids(reading) => {
             let rows: Vec<_> =
                 reading.counts.iter().map(|row| (row.pid, row.comm.as_ref().map(text), row.count, row.rate)).collect();
             Ok(rows.into_pyobject(py)?.into_any())
         }
+        Reading::Returns(reading) => {
+            let rows: Vec<_> = reading.counts.iter().map(|row| returns(py, row)).collect::<PyResult<_>>()?;
+            Ok(rows.into_pyobject(py)?.into_any())
+        }
+        Reading::Runqueue(reading) => latencies(py, &reading.counts),
         Reading::Stacks(reading) => {
             let rows: Vec<_> = reading.counts.iter().map(|row| stack(py, row)).collect::<PyResult<_>>()?;
             Ok(rows.into_pyobject(py)?.into_any())
@@ -173,6 +172,35 @@ fn call<'py>(py: Python<'py>, row: &CallCount) -> PyResult<Bound<'py, PyDict>> {
         "cgroup_path" => row.cgroup_path.as_ref().map(text),
         "container" => row.container.as_ref().map(|container| container.to_python(py)).transpose()?,
         "count" => row.count,
+        "rate" => row.rate,
+    )
+}
+
+/// The fields of `LatencyCounts`.
+fn latencies<'py>(py: Python<'py>, counts: &LatencyCounts) -> PyResult<Bound<'py, PyAny>> {
+    let LatencyCounts { rows, slow, slow_lost } = counts;
+    let rows: Vec<_> = rows.iter().map(|row| latency(py, row)).collect::<PyResult<_>>()?;
+    let slow: Vec<_> =
+        slow.iter().map(|call| (call.time, call.pid, call.tid, text(&call.comm), call.latency_ns)).collect();
+    Ok((rows, slow, slow_lost).into_pyobject(py)?.into_any())
+}
+
+/// The fields of `ReturnCount`, buckets as tuples of their own.
+fn returns<'py>(py: Python<'py>, row: &ReturnCount) -> PyResult<Bound<'py, PyDict>> {
+    let buckets: Vec<_> = row.buckets.iter().map(|bucket| (bucket.start, bucket.below, bucket.count)).collect();
+    dict!(
+        py,
+        "pid" => row.pid,
+        "comm" => row.comm.as_ref().map(text),
+        "cgroup" => row.cgroup,
+        "cgroup_path" => row.cgroup_path.as_ref().map(text),
+        "container" => row.container.as_ref().map(|container| container.to_python(py)).transpose()?,
+        "count" => row.count,
+        "sum" => row.sum,
+        "min" => row.min,
+        "max" => row.max,
+        "negative" => row.negative,
+        "buckets" => buckets,
         "rate" => row.rate,
     )
 }
@@ -391,6 +419,22 @@ pub(crate) fn program<'py>(py: Python<'py>, program: &Program) -> PyResult<Bound
         "run_time_ns" => program.run_time_ns,
         "maps" => PyTuple::new(py, &program.maps)?,
         "holders" => holders(py, &program.holders)?,
+    )
+}
+
+pub(crate) fn cost<'py>(py: Python<'py>, cost: &Cost) -> PyResult<Bound<'py, PyDict>> {
+    dict!(
+        py,
+        "of" => cost.of,
+        "pid" => cost.pid,
+        "comm" => cost.comm.as_ref().map(text),
+        "programs" => cost.programs,
+        "seconds" => cost.seconds,
+        "runs" => cost.runs,
+        "run_time_ns" => cost.run_time_ns,
+        "programs_percent" => cost.programs_percent,
+        "reader_percent" => cost.reader_percent,
+        "memory_bytes" => cost.memory_bytes,
     )
 }
 

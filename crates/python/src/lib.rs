@@ -34,8 +34,8 @@ use ebpflab::{
     session,
     targets::{self, Spec},
     tools::{
-        By, EventOptions, Only, calls, cgroup, count, dashboard, exec, flows, latency, open, stacks, syscalls, traffic,
-        xdp,
+        By, EventOptions, Only, TimeOptions, calls, cgroup, count, dashboard, exec, flows, latency, open, returns,
+        runqueue, stacks, syscalls, traffic, xdp,
     },
     verifier::{self, zoo},
 };
@@ -498,7 +498,7 @@ fn attach_latency(
     max_entries: Option<u32>,
 ) -> PyResult<Session> {
     let target: Spec = target.parse().map_err(to_python)?;
-    let options = latency::Options { only: only.into(), by: parse_by(&by)?, step_ns, slower_ns, max_entries };
+    let options = TimeOptions { only: only.into(), by: parse_by(&by)?, step_ns, slower_ns, max_entries };
     py.detach(|| latency::attach(&target, &options)).map(Session).map_err(to_python)
 }
 
@@ -506,6 +506,36 @@ fn attach_latency(
 fn attach_open(py: Python<'_>, only: Filter, hook: Option<&str>, buffer: Option<u64>) -> PyResult<Session> {
     let options = EventOptions { only: only.into(), hook: parse_hook(hook)?, buffer };
     py.detach(|| open::attach(&options)).map(Session).map_err(to_python)
+}
+
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "each is an option of the tool")]
+fn attach_returns(
+    py: Python<'_>,
+    target: &str,
+    only: Filter,
+    by: Vec<String>,
+    step: Option<u64>,
+    bits: Option<u32>,
+    unsigned: bool,
+    max_entries: Option<u32>,
+) -> PyResult<Session> {
+    let target: Spec = target.parse().map_err(to_python)?;
+    let options = returns::Options { only: only.into(), by: parse_by(&by)?, step, bits, unsigned, max_entries };
+    py.detach(|| returns::attach(&target, &options)).map(Session).map_err(to_python)
+}
+
+#[pyfunction]
+fn attach_runqueue(
+    py: Python<'_>,
+    only: Filter,
+    by: Vec<String>,
+    step_ns: Option<u64>,
+    slower_ns: Option<u64>,
+    max_entries: Option<u32>,
+) -> PyResult<Session> {
+    let options = TimeOptions { only: only.into(), by: parse_by(&by)?, step_ns, slower_ns, max_entries };
+    py.detach(|| runqueue::attach(&options)).map(Session).map_err(to_python)
 }
 
 #[pyfunction]
@@ -551,6 +581,36 @@ impl Stats {
 impl Stats {
     fn measured(&self) -> Result<Vec<records::Program>, Error> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().ok_or(Error::Closed)?.programs()
+    }
+}
+
+/// As long as it is open the kernel measures the runs of programs; what ours cost.
+#[pyclass(frozen, module = "ebpflab._ebpflab")]
+struct Costs(Mutex<Option<inspect::Measured>>);
+
+#[pymethods]
+impl Costs {
+    #[new]
+    fn new(py: Python<'_>) -> PyResult<Self> {
+        py.detach(inspect::Measured::start).map(|measured| Self(Mutex::new(Some(measured)))).map_err(to_python)
+    }
+
+    fn read<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        list(py, py.detach(|| self.costs()), convert::cost)
+    }
+
+    fn read_json<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
+        json(py, py.detach(|| self.costs()))
+    }
+
+    fn close(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+impl Costs {
+    fn costs(&self) -> Result<Vec<records::Cost>, Error> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).as_ref().ok_or(Error::Closed)?.costs()
     }
 }
 
@@ -729,12 +789,12 @@ fn schemas(py: Python<'_>) -> PyResult<Bound<'_, PyList>> {
 mod _ebpflab {
     #[pymodule_export]
     use super::{
-        Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
-        attach_exec, attach_flows, attach_latency, attach_open, attach_stacks, attach_syscalls, attach_traffic,
-        attach_xdp, btf_layout, btf_type, btf_type_json, check_cidr, check_rules, check_targets, complete_target,
-        explain, features, features_json, flame_graph, links, links_json, map_entries, map_entries_json, maps,
-        maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas, tracepoints, tracepoints_json, unpin_xdp,
-        verdict, verdict_json, verifier_kinds, verify, zoo_json, zoo_trials_json,
+        Costs, Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
+        attach_exec, attach_flows, attach_latency, attach_open, attach_returns, attach_runqueue, attach_stacks,
+        attach_syscalls, attach_traffic, attach_xdp, btf_layout, btf_type, btf_type_json, check_cidr, check_rules,
+        check_targets, complete_target, explain, features, features_json, flame_graph, links, links_json, map_entries,
+        map_entries_json, maps, maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas, tracepoints,
+        tracepoints_json, unpin_xdp, verdict, verdict_json, verifier_kinds, verify, zoo_json, zoo_trials_json,
     };
     #[pymodule_export]
     use super::{

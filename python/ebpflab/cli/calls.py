@@ -37,6 +37,17 @@ Targets = Annotated[
 ]
 
 
+Function = Annotated[
+    str,
+    typer.Argument(
+        metavar="TARGET",
+        callback=check_target,
+        autocompletion=completion.targets,
+        help="vfs_read, libc:malloc and so on (docs/targets.md).",
+    ),
+]
+
+
 def command(
     targets: Targets,
     by: options.By = None,

@@ -22,6 +22,8 @@ Tool = Annotated[
         "flows",
         "latency",
         "open",
+        "returns",
+        "runqueue",
         "stacks",
         "syscalls",
         "traffic",

@@ -1,4 +1,4 @@
-"""`ebpflab programs`, `ebpflab maps`, `ebpflab links`, `ebpflab tracepoints`, `ebpflab btf`."""
+"""`ebpflab cost`, `ebpflab programs`, `ebpflab maps`, `ebpflab links`, `ebpflab tracepoints`, `ebpflab btf`."""
 
 from __future__ import annotations
 
@@ -39,6 +39,27 @@ def programs(stats: Stats = None, json: options.Json = False) -> None:
             return measured.programs_json()
 
     _write(lines if json else lambda: view.programs(inspect.programs(stats=stats), stats=stats is not None))
+
+
+Measure = Annotated[
+    float,
+    typer.Option(
+        "-d", "--duration", metavar="SECONDS", callback=options.check_seconds, help="Measure for so many seconds."
+    ),
+]
+
+
+def cost(duration: Measure = 1.0, json: options.Json = False) -> None:
+    """Measure what the BPF programs of each running ebpflab cost, and the process that reads from them."""
+    from ebpflab import _ebpflab, inspect  # noqa: PLC0415  so that --help stays quick
+    from ebpflab.views import inspect as view  # noqa: PLC0415
+
+    def lines() -> bytes:
+        with closing(_ebpflab.Costs()) as measured:
+            sleep(duration)
+            return measured.read_json()
+
+    _write(lines if json else lambda: view.costs(inspect.cost(duration)))
 
 
 maps = typer.Typer()

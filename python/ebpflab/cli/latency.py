@@ -2,48 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
-
-import typer
-
-from ebpflab.cli import completion, options
-from ebpflab.cli.calls import check_target
-from ebpflab.cli.output import write_text
-from ebpflab.cli.run import Options, counting, run
-
-if TYPE_CHECKING:
-    from ebpflab.records import LatencyCounts
-    from ebpflab.session import CountSession
-
-
-def _above_zero(number: float | None) -> float | None:
-    if number is not None and not 0 < number < float("inf"):
-        raise typer.BadParameter(f"{number} is no number above 0")
-    return number
+from ebpflab.cli import options
+from ebpflab.cli.calls import Function
+from ebpflab.cli.run import Options, measuring, run
 
 
 def command(
-    target: Annotated[
-        str,
-        typer.Argument(
-            metavar="TARGET",
-            callback=check_target,
-            autocompletion=completion.targets,
-            help="vfs_read, libc:malloc and so on (docs/targets.md).",
-        ),
-    ],
+    target: Function,
     by: options.By = None,
-    linear: Annotated[
-        float | None,
-        typer.Option(metavar="US", callback=_above_zero, help="Steps of so many microseconds, not powers of two."),
-    ] = None,
-    slower: Annotated[
-        float | None,
-        typer.Option(
-            metavar="MS", callback=_above_zero, help="Show each call that takes longer, and the table at the end."
-        ),
-    ] = None,
+    linear: options.LinearTime = None,
+    slower: options.Slower = None,
     pid: options.Pid = None,
     tid: options.Tid = None,
     uid: options.Uid = None,
@@ -51,7 +19,7 @@ def command(
     tree: options.Tree = None,
     cgroup: options.Cgroup = None,
     container: options.Container = None,
-    max_entries: Annotated[int, typer.Option(metavar="N", min=1, max=2**24, help="Most buckets of all.")] = 16_384,
+    max_entries: options.Buckets = 16_384,
     interval: options.Interval = 1.0,
     duration: options.Duration = None,
     limit: options.Readings = None,
@@ -64,17 +32,12 @@ def command(
     from ebpflab import views  # noqa: PLC0415  so that --help stays quick
     from ebpflab.tools.latency import latency  # noqa: PLC0415
 
-    def show(session: CountSession[LatencyCounts]) -> None:
-        for line in views.latency.slow(session.readings(interval, duration, limit)):
-            write_text(line)
-
-    output = counting(views.latency, interval, duration, limit)
     run(
         lambda: latency(
             target,
             by=() if by is None else by.split(","),
-            linear=None if linear is None else linear / 1e6,
-            slower=None if slower is None else slower / 1e3,
+            linear=options.scaled(linear, 1e6),
+            slower=options.scaled(slower, 1e3),
             pid=pid,
             tid=tid,
             uid=None if uid is None else int(uid),
@@ -85,6 +48,6 @@ def command(
             not_pid=options.own_pid(),
             max_entries=max_entries,
         ),
-        output if slower is None else replace(output, show=show),
+        measuring(views.latency, interval, duration, limit, slow=slower is not None),
         Options(json, verbose, fail_on_loss, keep_capabilities),
     )

@@ -12,14 +12,15 @@ import typer
 from ebpflab.cli import completion
 
 
-def _seconds(seconds: float | None) -> float | None:
+def check_seconds(seconds: float | None) -> float | None:
+    """Refuse what is no time."""
     if seconds is not None and not 0 < seconds < float("inf"):
         raise typer.BadParameter(f"{seconds} is no number of seconds above 0")
     return seconds
 
 
 def _interval(seconds: float) -> float:
-    _seconds(seconds)
+    check_seconds(seconds)
     if seconds < SHORTEST_INTERVAL:
         raise typer.BadParameter(f"{seconds} is less than {SHORTEST_INTERVAL}")
     return seconds
@@ -33,7 +34,7 @@ Interval = Annotated[
 ]
 Duration = Annotated[
     float | None,
-    typer.Option("-d", "--duration", metavar="SECONDS", callback=_seconds, help="End after so many seconds."),
+    typer.Option("-d", "--duration", metavar="SECONDS", callback=check_seconds, help="End after so many seconds."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON lines (docs/json.md).")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more on stderr.")]
@@ -141,7 +142,7 @@ RotateBytes = Annotated[
 RotateSeconds = Annotated[
     float | None,
     typer.Option(
-        metavar="SECONDS", callback=_seconds, help="Record to a folder, and to another file when one is so old."
+        metavar="SECONDS", callback=check_seconds, help="Record to a folder, and to another file when one is so old."
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Let --output replace a file that is there.")]
@@ -157,6 +158,30 @@ def _by(*words: str) -> Any:  # noqa: ANN401  for Typer
 
     told = f"What to tell apart, with commas between: {', '.join(words)}."
     return typer.Option("--by", metavar="WHAT", callback=check, help=told)
+
+
+def _above_zero(number: float | None) -> float | None:
+    if number is not None and not 0 < number < float("inf"):
+        raise typer.BadParameter(f"{number} is no number above 0")
+    return number
+
+
+LinearTime = Annotated[
+    float | None,
+    typer.Option(
+        "--linear", metavar="US", callback=_above_zero, help="Steps of so many microseconds, not powers of two."
+    ),
+]
+Slower = Annotated[
+    float | None,
+    typer.Option(metavar="MS", callback=_above_zero, help="Show each that takes longer, and the table at the end."),
+]
+Buckets = Annotated[int, typer.Option("--max-entries", metavar="N", min=1, max=2**24, help="Most buckets of all.")]
+
+
+def scaled(number: float | None, scale: float) -> float | None:
+    """Return what was asked for, if anything, in seconds."""
+    return None if number is None else number / scale
 
 
 By = Annotated[str | None, _by("pid", "comm", "cgroup")]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from ebpflab.records import Ledger, Reading, Summary
+    from ebpflab.records import LatencyCounts, Ledger, Reading, Summary
     from ebpflab.session import CountSession
 
 FAILED = 1
@@ -44,6 +44,13 @@ class CountView(Protocol[Counts]):
 
     def totals(self, summary: Summary[Counts], /) -> str:
         """Return the text of a whole run."""
+
+
+class TimeView(CountView["LatencyCounts"], Protocol):
+    """A module of `ebpflab.views` for a tool that measures times."""
+
+    def slow(self, readings: Iterable[Reading[LatencyCounts]], /) -> Iterator[str]:
+        """Yield a line for each that took long."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +120,19 @@ def counting(
         show=lambda session: live.show(view.frames(session.readings(interval, duration, limit)), write_text),
         totals=lambda session: view.totals(session.stop()),
     )
+
+
+def measuring(
+    view: TimeView, interval: float, duration: float | None, limit: int | None, *, slow: bool
+) -> Output[CountSession[LatencyCounts]]:
+    """Make the output of a tool that measures times; `slow`: line by line what takes long."""
+
+    def show(session: CountSession[LatencyCounts]) -> None:
+        for line in view.slow(session.readings(interval, duration, limit)):
+            write_text(line)
+
+    output = counting(view, interval, duration, limit)
+    return replace(output, show=show) if slow else output
 
 
 def events(

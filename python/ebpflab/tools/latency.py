@@ -1,4 +1,4 @@
-"""How long calls of a function take."""
+"""How long calls of a function take, or anything else that is measured so."""
 
 from __future__ import annotations
 
@@ -17,9 +17,20 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
+def merged(buckets: Iterable[tuple[int, int, int]]) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return edges and counts of buckets, some of which may be the same: start, end and count of each."""
+    counts: dict[tuple[int, int], int] = {}
+    for start, end, count in buckets:
+        counts[start, end] = counts.get((start, end), 0) + count
+    if not counts:
+        return (), ()
+    first = sorted(counts)
+    return (*(start for start, _ in first), max(end for _, end in first)), tuple(counts[key] for key in first)
+
+
 @dataclass(frozen=True)
 class Histogram:
-    """How many calls took how long: `counts[i]` of them from `edges[i]` to less than `edges[i + 1]` nanoseconds."""
+    """How many took how long: `counts[i]` of them from `edges[i]` to less than `edges[i + 1]` nanoseconds."""
 
     edges: tuple[int, ...]
     counts: tuple[int, ...]
@@ -27,17 +38,8 @@ class Histogram:
     @classmethod
     def of(cls, rows: Iterable[LatencyCount]) -> Histogram:
         """Put the histograms of several rows together."""
-        counts: dict[tuple[int, int], int] = {}
-        for row in rows:
-            for bucket in row.buckets:
-                # What has no end ends with the longest.
-                key = (bucket.from_ns, bucket.below_ns or row.max_ns + 1)
-                counts[key] = counts.get(key, 0) + bucket.count
-        if not counts:
-            return cls((), ())
-        first = sorted(counts)
-        edges = (*(start for start, _ in first), max(end for _, end in first))
-        return cls(edges, tuple(counts[key] for key in first))
+        # What has no end ends with the longest.
+        return cls(*merged((it.from_ns, it.below_ns or row.max_ns + 1, it.count) for row in rows for it in row.buckets))
 
     def __str__(self) -> str:
         """Return a bar for each bucket."""
@@ -52,8 +54,8 @@ class Histogram:
         return Text(str(self))
 
 
-class LatencyCounter(CountSession[LatencyCounts]):
-    """How long calls of a function took."""
+class TimeSession(CountSession[LatencyCounts]):
+    """How long things took."""
 
     def _counts(self, raw: Any) -> LatencyCounts:  # noqa: ANN401
         rows, slow, slow_lost = raw
@@ -67,13 +69,31 @@ class LatencyCounter(CountSession[LatencyCounts]):
         )
 
     def histogram(self) -> Histogram:
-        """Return the histogram of all calls so far, whoever made them.
+        """Return the histogram of all so far, whosever they were.
 
         Raises:
             ClosedError: The session was stopped.
 
         """
         return Histogram.of(self.read().rows)
+
+
+class LatencyCounter(TimeSession):
+    """How long calls of a function took."""
+
+
+def nanoseconds(*, linear: float | None, slower: float | None) -> tuple[int | None, int | None]:
+    """Return these seconds as nanoseconds.
+
+    Raises:
+        ValueError: It is less than one.
+
+    """
+    for value, what in ((linear, "linear"), (slower, "slower")):
+        if value is not None and not 1e-9 <= value < 1e9:  # noqa: PLR2004  a nanosecond
+            raise ValueError(f"{what} is a nanosecond at least, not {value} seconds")
+    step_ns, slower_ns = (None if value is None else round(value * 1e9) for value in (linear, slower))
+    return step_ns, slower_ns
 
 
 def latency(
@@ -111,9 +131,7 @@ def latency(
         ValueError: There is no such function (the nearest names are told), or an argument is out of its range.
 
     """
-    for value, what in ((linear, "linear"), (slower, "slower")):
-        if value is not None and not 1e-9 <= value < 1e9:  # noqa: PLR2004  a nanosecond
-            raise ValueError(f"{what} is a nanosecond at least, not {value} seconds")
+    step_ns, slower_ns = nanoseconds(linear=linear, slower=slower)
     keep = only(
         pid=pid,
         tid=tid,
@@ -124,5 +142,4 @@ def latency(
         cgroup=cgroup,
         container=container,
     )
-    step_ns, slower_ns = (None if value is None else round(value * 1e9) for value in (linear, slower))
     return LatencyCounter(_ebpflab.attach_latency(target, keep, list(by), step_ns, slower_ns, max_entries))

@@ -3,7 +3,22 @@
 `dashboard` is imported where it is needed, since it needs Textual.
 """
 
-from ebpflab.views import activity, calls, cgroup, count, exec, flows, latency, open, stacks, syscalls, traffic, xdp
+from ebpflab.views import (
+    activity,
+    calls,
+    cgroup,
+    count,
+    exec,
+    flows,
+    latency,
+    open,
+    returns,
+    runqueue,
+    stacks,
+    syscalls,
+    traffic,
+    xdp,
+)
 
 __all__ = [
     "activity",
@@ -14,6 +29,8 @@ __all__ = [
     "flows",
     "latency",
     "open",
+    "returns",
+    "runqueue",
     "stacks",
     "syscalls",
     "traffic",

@@ -16,6 +16,7 @@ from textual.widgets import DataTable, Footer, Input, Sparkline, Static
 
 from ebpflab.records import ExecEvent, OpenEvent
 from ebpflab.views.activity import COLUMNS, ActivityEvent, outcome, what
+from ebpflab.views.live import OwnCpu
 from ebpflab.views.table import header, line, printable
 
 if TYPE_CHECKING:
@@ -168,11 +169,16 @@ class Dashboard(App[None]):
         *,
         refresh: float = REFRESH,
         clock: Callable[[], float] = time.monotonic,
+        own: OwnCpu | None = None,
     ) -> None:
-        """Draw these events every `refresh` seconds of the clock; `ledger` is asked for the state of their source."""
+        """Draw these events every `refresh` seconds of the clock; `ledger` is asked for the state of their source.
+
+        `own` tells what it costs itself.
+        """
         super().__init__()
         self._refresh = refresh
         self._clock = clock
+        self._own = own or OwnCpu()
         self._events = events
         self._ledger = ledger
         self._title = title
@@ -258,6 +264,7 @@ class Dashboard(App[None]):
         stream.update(Text("\n".join(shown), no_wrap=True, overflow="crop"))
 
     def _draw_ledger(self) -> None:
+        self.query_one("#title", Static).update(Text(f"{self._title} · {self._own}"))
         ledger = self._ledger()
         state = "PAUSED  " if self.paused else ""
         state += f"filter {self.model.wanted!r}  " if self.model.wanted else ""

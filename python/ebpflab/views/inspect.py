@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ebpflab.records import Link, Map, Program
+from ebpflab.records import Cost, Link, Map, Program
 from ebpflab.views.table import Column, printable, table
 
 if TYPE_CHECKING:
@@ -20,6 +20,12 @@ def _bytes(count: int | None) -> str:
 
 def _holders(holders: tuple[Holder, ...]) -> str:
     return ", ".join(f"{printable(holder.comm or '?')} {holder.pid}" for holder in holders) or "-"
+
+
+def _whose(row: Cost) -> str:
+    return {"process": f"{printable(row.comm or '?')} {row.pid}", "pinned": "pinned, held by nobody"}.get(
+        row.of, row.of
+    )
 
 
 _PROGRAMS = (
@@ -52,6 +58,20 @@ _LINKS = (
     Column[Link]("TARGET", 30, lambda row: printable(row.target or "?"), right=False),
     Column[Link]("HELD BY", 0, lambda row: _holders(row.holders), right=False),
 )
+_COSTS = (
+    Column[Cost]("PROGRAMS", 8, lambda row: str(row.programs)),
+    Column[Cost]("RUNS/S", 9, lambda row: f"{row.runs / row.seconds:.0f}"),
+    Column[Cost]("NS/RUN", 7, lambda row: f"{row.run_time_ns / row.runs:.0f}" if row.runs else "-"),
+    Column[Cost]("CPU %", 6, lambda row: f"{row.programs_percent:.2f}"),
+    Column[Cost]("READER CPU %", 12, lambda row: f"{row.reader_percent:.1f}"),
+    Column[Cost]("MEMORY", 7, lambda row: _bytes(row.memory_bytes)),
+    Column[Cost]("OF", 0, _whose, right=False),
+)
+
+
+def costs(rows: Iterable[Cost]) -> str:
+    """Return a line for each running ebpflab, and one for all of them."""
+    return table(_COSTS, rows)
 
 
 def programs(rows: Iterable[Program], *, stats: bool) -> str:

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The tools that there are verdicts on.
-pub const TOOLS: [&str; 12] = [
+pub const TOOLS: [&str; 14] = [
     "calls",
     "cgroup",
     "count",
@@ -23,6 +23,8 @@ pub const TOOLS: [&str; 12] = [
     "flows",
     "latency",
     "open",
+    "returns",
+    "runqueue",
     "stacks",
     "syscalls",
     "traffic",

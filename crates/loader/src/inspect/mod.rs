@@ -1,5 +1,6 @@
 //! What is loaded into the kernel, of whomever: programs, maps and what is in them, links; its tracepoints and types.
 
+mod cost;
 mod entries;
 pub(crate) mod holders;
 mod kinds;
@@ -22,12 +23,14 @@ use crate::{
     privilege::{self, CAP_SYS_ADMIN},
 };
 
+pub use cost::Measured;
 pub use entries::entries;
 pub(crate) use kinds::map as map_kind;
 pub use links::links;
 pub use maps::maps;
 pub use programs::{Stats, programs};
 pub use tracepoints::tracepoints;
+pub(crate) use types::kernel as kernel_types;
 pub use types::{kernel_layout, kernel_type};
 
 /// All of a kind that are there, each open, ascending by their ids, and who holds them.

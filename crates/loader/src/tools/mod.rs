@@ -10,9 +10,13 @@ pub mod flows;
 pub mod latency;
 mod only;
 pub mod open;
+mod pairs;
+pub mod returns;
 mod ring;
+pub mod runqueue;
 pub mod stacks;
 pub mod syscalls;
+mod times;
 pub mod traffic;
 mod tree;
 pub mod xdp;
@@ -36,6 +40,7 @@ use crate::{
 pub use by::By;
 pub use only::Only;
 pub(crate) use only::{Keep, in_initial_pid_namespace};
+pub use times::TimeOptions;
 pub(crate) use xdp::pinned_programs;
 
 /// What a tool needs, for whoever wants to know before it is attached.
@@ -64,7 +69,7 @@ impl Needs {
 }
 
 /// What each of the tools needs.
-pub(crate) fn needs() -> [Needs; 12] {
+pub(crate) fn needs() -> [Needs; 14] {
     [
         calls::needs(),
         cgroup::needs(),
@@ -74,6 +79,8 @@ pub(crate) fn needs() -> [Needs; 12] {
         flows::needs(),
         latency::needs(),
         open::needs(),
+        returns::needs(),
+        runqueue::needs(),
         stacks::needs(),
         syscalls::needs(),
         traffic::needs(),

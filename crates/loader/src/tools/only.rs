@@ -63,6 +63,13 @@ impl Keep {
         opener
     }
 
+    /// The id of the cgroup of v2 that is asked for, or 0: for programs that ask about other tasks than the current one.
+    pub(crate) fn v2_cgroup_id(&self) -> u64 {
+        let Some(Group::V2(directory)) = &self.group else { return 0 };
+        // The kernel numbers the directories of that file system so.
+        nix::sys::stat::fstat(directory).map_or(0, |directory| directory.st_ino)
+    }
+
     /// Fills the maps.
     ///
     /// # Errors

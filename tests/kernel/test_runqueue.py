@@ -1,0 +1,163 @@
+"""`runqueue` on a live kernel, beside the kernel's own account of how long tasks waited: /proc/PID/schedstat."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+import ebpflab
+import pytest
+
+from tests.kernel import lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ebpflab import LatencyCount
+
+    from tests.kernel.conftest import Start
+
+MS = 1_000_000
+#: Between what the kernel takes for the moment (`rq_clock`, which is read once for all that is done under the lock of a
+#: run queue) and the clock that a program reads some instructions later. Under emulation these are slow.
+SKEW = 100_000
+
+
+@pytest.fixture
+def callers() -> Iterator[list[lab.Caller]]:
+    """Two processes on one CPU, that sleep unless told otherwise."""
+    with contextlib.ExitStack() as stack:
+        made = []
+        for _ in range(2):
+            made.append(lab.Caller())
+            stack.callback(made[-1].close)
+            os.sched_setaffinity(made[-1].pid, {min(os.sched_getaffinity(0))})
+        assert all(lab.eventually(lambda pid=each.pid: lab.asleep(pid)) for each in made)
+        yield made
+
+
+def agree(row: LatencyCount, before: tuple[int, int], after: tuple[int, int]) -> None:
+    """Compare a row with what the kernel counted of the same waits. Both times the process slept, so none is cut."""
+    waited, times = (later - earlier for earlier, later in zip(before, after, strict=True))
+    assert row.count == times
+    assert row.total_ns == pytest.approx(waited, rel=0.02, abs=times * SKEW)
+    assert sum(bucket.count for bucket in row.buckets) == row.count
+
+
+@pytest.mark.smoke
+def test_two_that_spin_wait_for_each_other(callers: list[lab.Caller]) -> None:
+    """Half of the time each: what is preempted waits."""
+    with ebpflab.runqueue(by=["pid"]) as counter:
+        before = {each.pid: lab.waits(each.pid) for each in callers}
+        for each in callers:
+            each.begin("spins", 500)
+        for each in callers:
+            each.answer()
+        assert all(lab.eventually(lambda pid=pid: lab.asleep(pid)) for pid in before)
+        after = {pid: lab.waits(pid) for pid in before}
+        rows = {row.pid: row for row in counter.read().rows}
+        summary = counter.stop()
+    assert summary.ledger.balanced
+    assert summary.ledger.unpaired == 0
+    for pid, at_start in before.items():
+        agree(rows[pid], at_start, after[pid])
+    # They spin for as long as the clock says, and only one of them can at a time.
+    assert sum(rows[pid].total_ns for pid in before) > 400 * MS
+
+
+def test_who_sleeps_waits_when_it_wakes(callers: list[lab.Caller]) -> None:
+    caller = callers[0]
+    with ebpflab.runqueue(pid=caller.pid) as counter:
+        before = lab.waits(caller.pid)
+        caller.do("sleeps", (23, 1_000))
+        assert lab.eventually(lambda: lab.asleep(caller.pid))
+        after = lab.waits(caller.pid)
+        summary = counter.stop()
+    (row,) = summary.counts.rows
+    # Each sleep, and the command.
+    assert row.count >= 24
+    agree(row, before, after)
+    assert (row.pid, row.comm, row.cgroup) == (None, None, None)
+    assert (summary.ledger.submitted, summary.ledger.pending) == (row.count, 0)
+    assert summary.ledger.filtered > 0
+
+
+def test_new_tasks_wait_too(caller: lab.Caller) -> None:
+    """A process that is made has waited when it first runs, and is of the tree."""
+    with ebpflab.runqueue(tree=caller.pid, by=["pid"]) as counter:
+        assert caller.do("forks", 23) == 23
+        summary = counter.stop()
+    children = [row for row in summary.counts.rows if row.pid != caller.pid]
+    assert len(children) == 23
+    assert all(row.count >= 1 for row in children)
+
+
+@pytest.mark.parametrize("condition", ["tid", "uid", "name"])
+def test_filters_mean_who_waits(caller: lab.Caller, condition: str) -> None:
+    caller.do("named", ["waiter"])
+    wanted = {"tid": caller.pid, "uid": os.getuid(), "name": "waiter"}
+    unwanted = {"tid": 1, "uid": 54_321, "name": "nobody"}
+    for conditions, expected in ((wanted, 23), (unwanted, 0)):
+        keep = {condition: conditions[condition]}
+        with ebpflab.runqueue(by=["pid"], **keep) as counter:  # type: ignore[arg-type]
+            caller.do("sleeps", (23, 1_000))
+            summary = counter.stop()
+        counts = {row.pid: row.count for row in summary.counts.rows}
+        assert counts.get(caller.pid, 0) >= expected
+        assert expected or caller.pid not in counts
+        assert summary.ledger.balanced
+
+
+@pytest.mark.parametrize("version", lab.HIERARCHIES)
+def test_by_cgroup_and_of_a_cgroup(caller: lab.Caller, version: str) -> None:
+    """In a cgroup, in one below it, and beside it."""
+    mount = lab.cgroup_mount(version)
+    if mount is None:
+        pytest.skip(f"no cgroup hierarchy of {version} is mounted")
+    with contextlib.ExitStack() as stack:
+        groups = []
+        for parent, name in ((mount, "upper"), (mount, "beside")):
+            groups.append(lab.Cgroup(parent, f"ebpflab-{os.getpid()}-{name}"))
+            stack.callback(groups[-1].close)
+        upper, beside = groups
+        below = lab.Cgroup(upper.path, "below")
+        stack.callback(below.close)
+        below.take(caller.pid)
+        found = {}
+        for name, group in (("upper", upper), ("below", below), ("beside", beside)):
+            with ebpflab.runqueue(cgroup=group.path, by=["cgroup"]) as counter:
+                caller.do("sleeps", (23, 1_000))
+                summary = counter.stop()
+            found[name] = {row.cgroup: row.count for row in summary.counts.rows}
+            assert summary.ledger.balanced
+            assert summary.ledger.filtered > 0
+        told = below.path.stat().st_ino
+        assert found["beside"] == {}
+        for name in ("upper", "below"):
+            # Where events are told by another hierarchy it is another cgroup.
+            assert len(found[name]) == 1
+            assert sum(found[name].values()) >= 23
+            assert version == "v1" or set(found[name]) == {told}
+
+
+def test_slow_waits_are_told_one_by_one_and_in_steps(start: Start, callers: list[lab.Caller]) -> None:
+    options = ("--slower", "1", "--linear", "1000", "--by", "comm", "-i", "60", "--pid", str(callers[0].pid))
+    tool = start("runqueue", *options).attached()
+    for each in callers:
+        each.begin("spins", 300)
+    for each in callers:
+        each.answer()
+    ended = tool.stop()
+    counts = ended.summary["counts"]
+    (row,) = counts["rows"]
+    assert all(bucket["below_ns"] - bucket["from_ns"] == MS for bucket in row["buckets"])
+    slow = counts["slow"]
+    assert len(slow) == sum(bucket["count"] for bucket in row["buckets"] if bucket["from_ns"] >= MS) > 0
+    assert counts["slow_lost"] == 0
+    assert all(call["latency_ns"] > MS for call in slow)
+    assert max(call["latency_ns"] for call in slow) == row["max_ns"]
+    assert {(call["pid"], call["tid"], call["comm"]) for call in slow} == {
+        (callers[0].pid, callers[0].pid, row["comm"])
+    }
+    assert (ended.status, ended.stderr) == (0, "")
