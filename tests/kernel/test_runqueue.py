@@ -33,7 +33,7 @@ def callers() -> Iterator[list[lab.Caller]]:
             made.append(lab.Caller())
             stack.callback(made[-1].close)
             os.sched_setaffinity(made[-1].pid, {min(os.sched_getaffinity(0))})
-        assert all(lab.eventually(lambda pid=each.pid: lab.asleep(pid)) for each in made)
+        assert lab.eventually(lambda: all(lab.asleep(each.pid) for each in made))
         yield made
 
 
@@ -54,7 +54,7 @@ def test_two_that_spin_wait_for_each_other(callers: list[lab.Caller]) -> None:
             each.begin("spins", 500)
         for each in callers:
             each.answer()
-        assert all(lab.eventually(lambda pid=pid: lab.asleep(pid)) for pid in before)
+        assert lab.eventually(lambda: all(lab.asleep(pid) for pid in before))
         after = {pid: lab.waits(pid) for pid in before}
         rows = {row.pid: row for row in counter.read().rows}
         summary = counter.stop()

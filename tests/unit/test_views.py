@@ -215,7 +215,7 @@ def test_waits_are_shown_as_latencies() -> None:
     assert text.splitlines()[1].startswith("     WAITS    WAITS/S       P50")
     assert text.splitlines()[-1] == "2 more waits that took long, since the start"
     assert list(runqueue.slow([Reading(SECOND, LatencyCounts((row,), (slow,), 2))])) == text.splitlines()[:1]
-    assert "        81         41" in runqueue.totals(Summary(NO_LEDGER, 2.0, LatencyCounts((row,), (), 0)))
+    assert "        81         40" in runqueue.totals(Summary(NO_LEDGER, 2.0, LatencyCounts((row,), (), 0)))
 
 
 def test_values_are_shown_with_bars() -> None:
@@ -230,9 +230,9 @@ def test_values_are_shown_with_bars() -> None:
         " 2 to 3           0",
         "4 to 99          80  ########################################",
     ]
-    text = returns.totals(Summary(NO_LEDGER, 123.0, [replace(row, comm="x")] * (returns.ROWS + 2)))
+    text = returns.totals(Summary(NO_LEDGER, 123.0, [replace(row, comm="x")] * (latency.ROWS + 2)))
     assert text.splitlines()[0].endswith("COMM")
-    assert text.splitlines()[returns.ROWS + 1] == "2 more with 246 calls"
+    assert text.splitlines()[latency.ROWS + 1] == "2 more with 246 calls"
     assert returns.totals(Summary(NO_LEDGER, 2.0, [])).count("\n") == 0
 
 
