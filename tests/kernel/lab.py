@@ -511,8 +511,8 @@ def hooked(pid: int) -> set[tuple[str, str]]:
     events of the process, from then on links like the others.
     """
     programs = {program["id"]: program for program in kernel_list("prog")}
-    held = _held_by(Path(f"/proc/{pid}/fdinfo"))
-    links = [link for link in kernel_list("link") if ("link", link["id"]) in held]
+    holds = held(pid)
+    links = [link for link in kernel_list("link") if ("link", link["id"]) in holds]
     attached = [link["prog_id"] for link in links]
     attached += [event["prog_id"] for event in _bpftool("perf", "list") if event["pid"] == pid]
     kinds = {number: str(program["type"]) for number, program in programs.items()}
@@ -662,6 +662,11 @@ def held_by_others() -> set[tuple[str, int]]:
     """Return those that other processes hold by a file descriptor: somebody else may use BPF beside the tests."""
     own = Path(f"/proc/{os.getpid()}/fdinfo")
     return {held for folder in Path("/proc").glob("[0-9]*/fdinfo") if folder != own for held in _held_by(folder)}
+
+
+def held(pid: int) -> set[tuple[str, int]]:
+    """Return the programs, maps and links that a process holds, by kind and id."""
+    return _held_by(Path(f"/proc/{pid}/fdinfo"))
 
 
 def _held_by(fdinfo: Path) -> set[tuple[str, int]]:

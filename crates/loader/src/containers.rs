@@ -327,6 +327,17 @@ mod tests {
     }
 
     #[test]
+    fn no_more_cgroups_are_remembered_than_there_is_room_for() {
+        let (known, order) = (HashMap::new(), VecDeque::new());
+        let mut locator = Locator { mounted: None, new: None, known, order, names: Names::start() };
+        for id in 0..MOST as u64 + 23 {
+            assert!(locator.place(id).is_none());
+        }
+        assert_eq!((locator.known.len(), locator.order.len()), (MOST, MOST));
+        assert_eq!([22, 23].map(|id| locator.known.contains_key(&id)), [false, true]);
+    }
+
+    #[test]
     fn containers_are_known_by_the_names_of_their_cgroups() {
         for (path, expected) in [
             ("/docker/ID", "docker"),
