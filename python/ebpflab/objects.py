@@ -270,7 +270,8 @@ class UserMap(MutableMapping[Any, Any]):
 class Events:
     """Records as they come. Ends never by itself: `read` returns what there is, iterating waits.
 
-    `lost` is how many did not fit into perf buffers; None for a ring buffer, where only the program is told
+    `lost` is how many did not fit into perf buffers, as the kernel tells it with the next record that fits into the buffer
+    of that CPU; None for a ring buffer, where only the program is told
     (by what `bpf_ringbuf_output` returns), and has to count them itself.
     """
 

@@ -155,6 +155,16 @@ def test_functions_of_a_library_by_perf_buffers(objects: Path) -> None:
         events.close()
 
 
+@pytest.fixture
+def one_cpu() -> Iterator[None]:
+    """Keep this process on one CPU."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(before)})
+    yield
+    os.sched_setaffinity(0, before)
+
+
+@pytest.mark.usefixtures("one_cpu")
 def test_what_does_not_fit_into_perf_buffers_is_told(objects: Path) -> None:
     libc = ctypes.CDLL(None)
     number = 10_000
@@ -164,7 +174,7 @@ def test_what_does_not_fit_into_perf_buffers_is_told(objects: Path) -> None:
         obj.programs["on_call"].attach("libc:labs")
         for _ in range(number):
             libc.labs(ctypes.c_long(-1))
-        # What is lost is told with the next record that fits.
+        # What a CPU's buffer lost is told with the next record that fits into it.
         read = len(events.read())
         libc.labs(ctypes.c_long(-1))
         read += len(events.read())

@@ -13,6 +13,7 @@ from ebpflab.doctor import TOOLS
 
 from tests.kernel import lab
 from tests.kernel.test_privileges import ARGUMENTS
+from tests.support.objects import clang
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +27,7 @@ SHORT = ("-d", "0.3")
 WORK = {
     **{tool: (*ARGUMENTS.get(tool, ()), *SHORT) for tool in TOOLS},
     "btf": ("task_struct",),
+    "cost": SHORT,
     "doctor": (),
     "explain": ("FOLDER/log",),
     "links": (),
@@ -34,6 +36,7 @@ WORK = {
     "query": ("FOLDER/opens.parquet", "select count(*) from events"),
     "recover": ("FOLDER/opens.parquet",),
     "replay": ("FOLDER/opens.parquet", "--speed", "max"),
+    "run": ("FOLDER/events.bpf.o", *SHORT),
     "tracepoints": ("sched_*",),
     "verifier": ("loop",),
 }
@@ -57,6 +60,7 @@ GROWING = {"lpm_trie", "sk_storage"}
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with what those commands read that take a file."""
     made = tmp_path_factory.mktemp("work")
+    clang("events", made)
     (made / "log").write_text("0: (85) call pc+1\nback-edge from insn 7 to 3\n")
     subprocess.run([*lab.EBPFLAB, "open", "-o", made / "opens.parquet", *SHORT], check=True, capture_output=True)
     return made

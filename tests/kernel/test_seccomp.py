@@ -45,6 +45,9 @@ UNSEEN = {
     },
     "the kernel, after a signal": {"restart_syscall", "rt_sigreturn"},
     "exec by tracepoints, where there is a tracefs": {"perf_event_open"},
+    "names of containers, where Docker or Podman has a socket that may be opened: it is given a time to answer": {
+        "setsockopt",
+    },
     "xdp --pcap, which cuts off half a packet where the disk is full": {"ftruncate"},
 }
 

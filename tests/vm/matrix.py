@@ -88,7 +88,7 @@ def judge(name: str, status: int, results: Results | None) -> bool:
     counts = [f"{program} {count:,}" for program, count in sorted(results.verified.items())]
     print(f"{name}: verified instructions: {', '.join(counts) or 'the kernel does not tell'}")
     earned = name == "native" or all(is_earned(reason, results) for reason in results.skipped)
-    well = status == 0 and results.ran > 0 and earned
+    well = status == 0 and results.ran > 0 and results.failed == 0 and earned
     if not well:
         print(f"{name}: failed (status {status}), see {log}\n{log.read_text()[-6_000:]}")
     return well
