@@ -271,8 +271,8 @@ class Events:
     """Records as they come. Ends never by itself: `read` returns what there is, iterating waits.
 
     `lost` is how many did not fit into perf buffers, as the kernel tells it with the next record that fits into the buffer
-    of that CPU; None for a ring buffer, where only the program is told
-    (by what `bpf_ringbuf_output` returns), and has to count them itself.
+    of that CPU; None for a ring buffer, where only the program is told (by what `bpf_ringbuf_output` returns), and has to
+    count them itself.
     """
 
     def __init__(self, native: _ebpflab.UserEvents) -> None:
