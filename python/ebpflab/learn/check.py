@@ -32,8 +32,9 @@ def check(lesson: Lesson, variant: str, bpf_object: Path) -> Report:
 
     """
     report = Report(lesson.requirements, variant)
-    with tempfile.TemporaryDirectory(prefix="ebpflab-") as folder, load(copied(bpf_object, Path(folder))) as obj:
-        with contextlib.suppress(StopError):
+    with tempfile.TemporaryDirectory(prefix="ebpflab-") as folder:
+        copy = copied(bpf_object, Path(folder))
+        with load(copy) as obj, contextlib.suppress(StopError):
             lesson.check(report, obj)
     return report
 

@@ -21,6 +21,8 @@ STEMS = (
     "ex1_kprobe_open",
     "ex2_kprobe_counter",
     "ex3_tracepoint_exec",
+    "ex4_xdp_counter",
+    "ex5_dashboard",
 )
 
 

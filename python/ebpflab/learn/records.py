@@ -8,15 +8,9 @@ if TYPE_CHECKING:
     import struct
 
     from ebpflab.learn.report import Report
-    from ebpflab.objects import Events
 
 
-def drain(events: Events) -> list[bytes]:
-    """Return all records that there are."""
-    found: list[bytes] = []
-    while some := events.read():
-        found += some
-    return found
+_NOTHING = "Nothing comes out of the buffer: the program returns early, or never hands its event over (the last TODO)."
 
 
 def unpack(report: Report, name: str, layout: struct.Struct, records: list[bytes], padded: int = 0) -> list[Any]:
@@ -32,10 +26,7 @@ def unpack(report: Report, name: str, layout: struct.Struct, records: list[bytes
         name,
         f"records of {layout.size} bytes",
         found if records else "no record at all",
-        (
-            not records,
-            "Nothing comes out of the buffer: the program returns too early, or does not hand its event over (the last TODO).",
-        ),
+        (not records, _NOTHING),
         (True, "The event has to be as src/common.rs had it at first, and to be written whole."),
     )
     return [layout.unpack_from(record) for record in records]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from difflib import unified_diff
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ebpflab.learn.invoker import invoker
 from ebpflab.learn.lesson import Lesson, Variant, lesson
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 #: The file that makes a folder one of a lesson.
 _MARK = "lesson.json"

@@ -9,15 +9,14 @@ import string
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ebpflab.errors import EbpflabError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from typing_extensions import Self
 
+_Thing = TypeVar("_Thing")
 _WORKER = Path(__file__).parent / "worker.py"
 _RANDOM = random.SystemRandom()
 
@@ -25,6 +24,11 @@ _RANDOM = random.SystemRandom()
 def draw(least: int, most: int) -> int:
     """Return a number between these, which are among them."""
     return _RANDOM.randint(least, most)
+
+
+def shuffled(things: list[_Thing]) -> list[_Thing]:
+    """Return them in an order that is drawn."""
+    return _RANDOM.sample(things, len(things))
 
 
 def word(length: int) -> str:
@@ -38,6 +42,8 @@ class Names:
     def __init__(self) -> None:
         """Draw the word."""
         self._prefix = f"/{secrets.token_hex(4)}/"
+        #: It, as bytes.
+        self.prefix = self._prefix.encode()
 
     def make(self, count: int, least: int = 20, most: int = 60) -> list[str]:
         """Return so many, all different, each of a length between these."""
@@ -45,10 +51,6 @@ class Names:
         while len(made) < count:
             made[self._prefix + word(draw(least, most) - len(self._prefix))] = None
         return list(made)
-
-    def knows(self, name: bytes) -> bool:
-        """Whether this is one of them, or the beginning of one."""
-        return name.startswith(self._prefix.encode())
 
 
 class Worker:
@@ -72,13 +74,11 @@ class Worker:
             raise EbpflabError("the workload of the check ended before its time")
         return json.loads(line)
 
-    def do(self, command: str, plan: object, meanwhile: Callable[[], object] | None = None) -> Any:  # noqa: ANN401
+    def do(self, command: str, plan: object) -> Any:  # noqa: ANN401
         """Have a command of worker.py done, wait until it is; return what it says."""
         assert self._process.stdin is not None  # noqa: S101  it was asked for
         self._process.stdin.write(json.dumps([command, plan]) + "\n")
         self._process.stdin.flush()
-        if meanwhile:
-            meanwhile()
         return self._answer()
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ without this package.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -42,10 +43,8 @@ class Thread:
 def opens(paths: list[str]) -> int:
     """Open files, whether they are there or not; return how many calls that were."""
     for path in paths:
-        try:
+        with contextlib.suppress(OSError):
             os.close(os.open(path, os.O_RDONLY))
-        except OSError:
-            pass
     return len(paths)
 
 

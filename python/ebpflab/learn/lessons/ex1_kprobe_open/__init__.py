@@ -6,7 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from ebpflab.learn.lesson import Lesson, Variant
-from ebpflab.learn.records import drain, shown, text, unpack
+from ebpflab.learn.records import shown, text, unpack
 from ebpflab.learn.work import Names, Worker, draw
 
 if TYPE_CHECKING:
@@ -31,16 +31,15 @@ def check(report: Report, obj: Object) -> None:
             names.make(draw(3, 9)),
             [*names.make(draw(3, 9)), *names.make(1, 255, _LONGEST)],
         ]
-        records: list[bytes] = []
-        worker.do("in_turn", plan, meanwhile=lambda: records.extend(drain(events)))
-        records += drain(events)
+        worker.do("in_turn", plan)
+        records = events.read()
         events.close()
     _judge(report, records, [path.encode() for paths in plan for path in paths], worker, names)
 
 
 def _judge(report: Report, records: list[bytes], paths: list[bytes], worker: Worker, names: Names) -> None:
     fields = unpack(report, "layout", _EVENT, records)
-    ours = [(pid, text(name)) for pid, name in fields if pid in worker.tids or names.knows(text(name))]
+    ours = [(pid, text(name)) for pid, name in fields if pid in worker.tids or text(name).startswith(names.prefix)]
     report.need(
         "count",
         f"{len(paths)} events",
@@ -57,8 +56,7 @@ def _judge(report: Report, records: list[bytes], paths: list[bytes], worker: Wor
         (pids == [0], "The id is not set: see TODO 2."),
         (
             set(pids) <= set(worker.tids),
-            "These are ids of threads (tids). That of the process is in the upper half: `>> 32` before `as u32`. What"
-            " user space calls a pid the kernel calls a tgid.",
+            "These are ids of threads. That of the process is in the upper half: `>> 32` before `as u32`.",
         ),
     )
     found = [name for _, name in ours]
@@ -69,8 +67,7 @@ def _judge(report: Report, records: list[bytes], paths: list[bytes], worker: Wor
         shown([wrong[1]]),
         (
             not any(found),
-            "No name could be read. Is it argument 1 (from 0) that you read, and with the helper for memory of"
-            " processes, ..._user_..., not ..._kernel_...?",
+            "No name was read. Is it argument 1 (from 0), and the helper for processes, bpf_probe_read_user_...?",
         ),
         (
             wrong[0].startswith(wrong[1]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpflab.learn.lesson import Lesson, Variant
-from ebpflab.learn.records import drain, shown, text, unpack
+from ebpflab.learn.records import shown, text, unpack
 from ebpflab.learn.work import Worker, draw, word
 
 if TYPE_CHECKING:
@@ -32,9 +32,8 @@ def check(report: Report, obj: Object) -> None:
             Path(path).symlink_to(program or "/bin/true")
         report.attach(obj, "attached", "tracepoint")
         events = obj.maps["EVENTS"].events()
-        records: list[bytes] = []
-        done = worker.do("executes", plan, meanwhile=lambda: records.extend(drain(events)))
-        records += drain(events)
+        done = worker.do("executes", plan)
+        records = events.read()
         lost = events.lost
         events.close()
         wanted = [(pid, tid, path.encode()) for (pid, tid), (path, _) in zip(done, plan, strict=True)]
