@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -114,7 +115,15 @@ def build(workspace: Workspace) -> Path:
     )
     options = ["--release", "--package", "lesson-ebpf", "--target", _TARGET, "--target-dir", str(target)]
     shown = ["--message-format", "json-render-diagnostics", "--color", "never", "--quiet"]
-    command = [*toolchain.cargo, "build", *toolchain.options, *options, *shown]
+    command = [
+        *toolchain.cargo,
+        "rustc",
+        *toolchain.options,
+        *options,
+        *shown,
+        "--",
+        f"--cfg=lesson_{_hash(workspace)}",
+    ]
     done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True, check=False, **process)
     if done.returncode != 0:
         raise BuildError(done.stderr.rstrip() or f"cargo ended with status {done.returncode} and said nothing")
@@ -123,6 +132,18 @@ def build(workspace: Workspace) -> Path:
     if workspace.lesson.stem not in built:
         raise BuildError(f"ebpf/Cargo.toml has no [[bin]] named {workspace.lesson.stem} any more")
     return Path(built[workspace.lesson.stem])
+
+
+def _hash(workspace: Workspace) -> str:
+    """Return a hash over a folder and its sources.
+
+    cargo takes a package for another one that was compiled there before if the sources lie outside of the package, or
+    are older. As an argument of the compiler the hash keeps it from that.
+    """
+    found = hashlib.sha256(bytes(workspace.folder))
+    for file in sorted((workspace.folder / "src").rglob("*.rs")):
+        found.update(b"\0%b\0%b" % (bytes(file), file.read_bytes()))
+    return found.hexdigest()
 
 
 def _without_rust(env: dict[str, str]) -> dict[str, str]:

@@ -73,11 +73,11 @@ def _judge(report: Report, numbers: dict[str, int], found: dict[str, int], arriv
         ),
         (
             found == by_that_byte,
-            "IPv6 and ARP are counted by a byte that is no protocol there: look at the type of the frame before.",
+            "IPv6 and ARP are counted by a byte that is no protocol there: look at the type of a frame first.",
         ),
         (
             found == {"tcp": 0, "udp": 0, "icmp": 0, "other": total},
-            "All frames count as other. Is the type turned from big endian, and the protocol 9 bytes into the IP header?",
+            "All frames count as other. Is the type turned from big endian, the protocol 9 bytes into the IP header?",
         ),
         (
             sorted(found.values()) == sorted(wanted.values()),

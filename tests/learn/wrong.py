@@ -1,0 +1,190 @@
+"""Answers as learners give them that are not right: the solution with some of its text replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A wrong answer.
+
+    Attributes:
+        stem: The lesson.
+        mistake: What is wrong, in a word or two.
+        replaced: Texts of the solution, and what stands in their place.
+        fails: A part of the requirement that is not met.
+        says: What the check says of it.
+
+    """
+
+    stem: str
+    mistake: str
+    replaced: tuple[tuple[str, str], ...]
+    fails: str
+    says: str
+
+
+WRONG = (
+    Wrong(
+        "ex1_kprobe_open",
+        "tid for tgid",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid() as u32"),),
+        "`pid` is the id of the process",
+        "These are ids of threads. That of the process is in the upper half",
+    ),
+    Wrong(
+        "ex1_kprobe_open",
+        "the kernel's helper for memory of the process",
+        (("bpf_probe_read_user_str_bytes", "bpf_probe_read_kernel_str_bytes"),),
+        "`name` is the name",
+        "the helper for processes",
+    ),
+    Wrong(
+        "ex1_kprobe_open",
+        "a name that is cut",
+        (("filename, &mut (*event).name)", "filename, &mut (&mut (*event).name)[..64])"),),
+        "`name` is the name",
+        "The name is cut after 63 bytes",
+    ),
+    Wrong(
+        "ex1_kprobe_open",
+        "another struct",
+        (
+            ("static EVENTS: RingBuf<OpenEvent,", "static EVENTS: RingBuf<[u8; 64],"),
+            ("(*event).name", "(*event.cast::<OpenEvent>()).name"),
+            ("(*event).pid", "(*event.cast::<OpenEvent>()).pid"),
+        ),
+        "The kernel takes the program",
+        "the verifier refuses it",
+    ),
+    Wrong(
+        "ex1_kprobe_open",
+        "nothing is given back",
+        (("room.submit(0);", "core::mem::forget(room);"),),
+        "The kernel takes the program",
+        "leak",
+    ),
+    Wrong(
+        "ex2_kprobe_counter",
+        "tid for tgid",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid() as u32"),),
+        "The keys are the ids of processes",
+        "Among these are ids of threads: the lower half",
+    ),
+    Wrong(
+        "ex2_kprobe_counter",
+        "both ids as the key",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid()"), ("HashMap<u32,", "HashMap<u64,")),
+        "The keys are the ids of processes",
+        "The keys are both ids in one",
+    ),
+    Wrong(
+        "ex2_kprobe_counter",
+        "always one",
+        (("*counter += 1", "*counter = 1"),),
+        "The value is the number of files",
+        "A count is always 1",
+    ),
+    Wrong(
+        "ex2_kprobe_counter",
+        "the first call twice",
+        (("COUNTS.insert(&pid, &0, BPF_NOEXIST)", "COUNTS.insert(&pid, &1, BPF_NOEXIST)"),),
+        "The value is the number of files",
+        "is counted twice, by the insert and after it",
+    ),
+    Wrong(
+        "ex3_tracepoint_exec",
+        "a field before",
+        (("const PID: usize = 12", "const PID: usize = 8"),),
+        "`pid` is the process",
+        "it is the field filename",
+    ),
+    Wrong(
+        "ex3_tracepoint_exec",
+        "off by one",
+        (("const PID: usize = 12", "const PID: usize = 13"),),
+        "`pid` is the process",
+        "an offset is wrong, by some bytes perhaps",
+    ),
+    Wrong(
+        "ex3_tracepoint_exec",
+        "the other id",
+        (("const PID: usize = 12", "const PID: usize = 16"),),
+        "`pid` is the process",
+        "ids from before the exec",
+    ),
+    Wrong(
+        "ex3_tracepoint_exec",
+        "the length in the offset",
+        (("(location & 0xffff) as usize", "location as usize"),),
+        "with the whole name",
+        "The offset is in the lower 16 bits only",
+    ),
+    Wrong(
+        "ex4_xdp_counter",
+        "no bounds check",
+        (("if start + offset + size_of::<T>() > end {", "if start > end {"),),
+        "The kernel takes the program",
+        "packet",
+    ),
+    Wrong(
+        "ex4_xdp_counter",
+        "the type of the frame not looked at",
+        (("u16::from_be_bytes(unsafe { *ether_type }) != IPV4", "u16::from_be_bytes(unsafe { *ether_type }) == 1"),),
+        "Each packet is counted once",
+        "IPv6 and ARP are counted by a byte that is no protocol there",
+    ),
+    Wrong(
+        "ex4_xdp_counter",
+        "little endian",
+        (("u16::from_be_bytes(unsafe", "u16::from_le_bytes(unsafe"),),
+        "Each packet is counted once",
+        "Is the type turned from big endian",
+    ),
+    Wrong(
+        "ex4_xdp_counter",
+        "short frames thrown away",
+        (
+            (
+                "let protocol = protocol(&ctx).unwrap_or(OTHER);",
+                "let Some(protocol) = protocol(&ctx) else { return 1 };",
+            ),
+        ),
+        "Every packet goes its way",
+        "Frames that are too short are dropped",
+    ),
+    Wrong(
+        "ex5_dashboard",
+        "one helper for both memories",
+        (
+            (
+                "Name::Kernel(from) => bpf_probe_read_kernel_str_bytes",
+                "Name::Kernel(from) => bpf_probe_read_user_str_bytes",
+            ),
+        ),
+        "`name` is the whole name",
+        "Executed programs have no name",
+    ),
+    Wrong(
+        "ex5_dashboard",
+        "one kind for both",
+        (("(*event).kind = kind;", "(*event).kind = OPEN;"),),
+        "`kind` says which",
+        "All events say the same",
+    ),
+    Wrong(
+        "ex5_dashboard",
+        "tid for tgid",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid() as u32"),),
+        "`pid` is the process",
+        "Among these are ids of threads",
+    ),
+    Wrong(
+        "ex5_dashboard",
+        "no comm",
+        (("(*event).comm = bpf_get_current_comm().unwrap_or_default();", "(*event).comm = [0; 16];"),),
+        "`comm` is what the thread is called",
+        "It is not set",
+    ),
+)
