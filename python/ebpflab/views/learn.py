@@ -37,7 +37,7 @@ def _outcome(outcome: Outcome) -> Iterator[str]:
     yield from wrap(outcome.requirement, _WIDTH, initial_indent=f"{word:<10}", subsequent_indent=_INDENT)
     if outcome.passed is not False:
         return
-    for name, value in (("wanted", outcome.wanted), ("found", outcome.found), ("mostly", outcome.mistake)):
+    for name, value in (("wanted", outcome.wanted), ("found", outcome.found), ("usually", outcome.mistake)):
         first, *more = value.splitlines() or [""]
         if value:
             begin = f"{_INDENT}{name:<8}"

@@ -35,7 +35,7 @@ def _judge(report: Report, wanted: dict[int, int], found: dict[Any, Any], worker
         "key",
         sorted(wanted),
         keys or list(found)[:4],
-        (not found, "The map is empty: nobody inserts. get_ptr_mut gives None for a key that is not there yet."),
+        (not found, "The map is empty: nobody inserts (TODO 2). get_ptr_mut gives None for a key that is not there."),
         (
             bool(tids & set(found)),
             "Among these are ids of threads: the lower half. That of the process is in the upper half: `>> 32` first.",

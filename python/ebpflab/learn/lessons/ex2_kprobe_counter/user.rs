@@ -1,7 +1,6 @@
 //! Loads the program, attaches it, and logs its counts every two seconds: `RUST_LOG=info cargo run`
-#![allow(missing_docs, reason = "a program")]
 
-use std::{cmp::Reverse, path::Path, thread, time::Duration};
+use std::{cmp::Reverse, path::Path, process::ExitCode, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 // <only kprobe>
@@ -18,8 +17,18 @@ static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ex2_kpr
 /// How many processes are told.
 const SHOWN: usize = 10;
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     env_logger::init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     // <course>
     ensure!(!OBJECT.is_empty(), "this was built without a BPF toolchain; run scripts/setup, and cargo build again");
     // </course>

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _EVENT = struct.Struct("=II256s")
 #: The kernel adds up to a multiple of 8, with the 4 bytes of the length before it.
 _PADDING = 8
+#: Where the text of a record begins, and how long it is, for the names that are executed here: less than this.
+_MOST_OFFSET, _MOST_LENGTH = 64, 256
 
 
 def check(report: Report, obj: Object) -> None:
@@ -66,7 +68,7 @@ def _judge(report: Report, records: list[bytes], wanted: list[tuple[int, int, by
         [pid for _, pid, _ in found],
         [got for got, _, _ in found],
         (all(got == tid for got, _, tid in found), "These are the ids from before the exec: that field is old_pid."),
-        (all(got >= 1 << 16 and got & 0xFFFF < 1 << 8 for got, *_ in found), _DATA_LOC),
+        (_is_filename([got for got, *_ in found]), _DATA_LOC),
         (True, _OFFSET),
     )
     old = [(got[1], pid, tid) for got, pid, tid in both]
@@ -78,13 +80,19 @@ def _judge(report: Report, records: list[bytes], wanted: list[tuple[int, int, by
             all(got == pid for got, pid, _ in old),
             "These are the ids after the exec: that field is pid, 4 bytes before.",
         ),
-        (all(got >= 1 << 16 and got & 0xFFFF < 1 << 8 for got, *_ in old), _DATA_LOC),
+        (_is_filename([got for got, *_ in old]), _DATA_LOC),
         (True, _OFFSET),
     )
 
 
 def _by_id(fields: list[tuple[int, int, bytes]], pid: int) -> tuple[int, int]:
     return next(((got, old) for got, old, _ in fields if got == pid), (0, 0))
+
+
+def _is_filename(found: list[int]) -> bool:
+    """Whether these are the field filename: one offset, behind the fields, and a length that is plausible."""
+    offsets, lengths = {number & 0xFFFF for number in found}, {number >> 16 for number in found}
+    return len(offsets) == 1 and max(offsets) < _MOST_OFFSET and min(lengths) > 0 and max(lengths) < _MOST_LENGTH
 
 
 _DATA_LOC = "These are no ids: it is the field filename, a length and an offset. An offset is that of another field."

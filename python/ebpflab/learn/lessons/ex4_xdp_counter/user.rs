@@ -1,9 +1,8 @@
 //! Loads the program, attaches it, and logs its counts every two seconds: `RUST_LOG=info cargo run [INTERFACE]`
-#![allow(missing_docs, reason = "a program")]
 
 mod common;
 
-use std::{env, thread, time::Duration};
+use std::{env, process::ExitCode, thread, time::Duration};
 
 // <course>
 use anyhow::ensure;
@@ -20,8 +19,18 @@ use log::info;
 /// What the build script made of ebpf.rs.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ex4_xdp_counter"));
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     env_logger::init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     // <course>
     ensure!(!OBJECT.is_empty(), "this was built without a BPF toolchain; run scripts/setup, and cargo build again");
     // </course>

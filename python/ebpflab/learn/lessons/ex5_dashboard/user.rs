@@ -1,9 +1,8 @@
 //! Loads both programs, attaches them, and logs what they tell: `RUST_LOG=info cargo run`
-#![allow(missing_docs, reason = "a program")]
 
 mod common;
 
-use std::{path::Path, ptr, thread, time::Duration};
+use std::{path::Path, process::ExitCode, ptr, thread, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 // <only kprobe>
@@ -19,8 +18,18 @@ use log::info;
 /// What the build script made of ebpf.rs.
 static OBJECT: &[u8] = include_bytes_aligned!(concat!(env!("OUT_DIR"), "/ex5_dashboard"));
 
-fn main() -> Result<()> {
+fn main() -> ExitCode {
     env_logger::init();
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
     // <course>
     ensure!(!OBJECT.is_empty(), "this was built without a BPF toolchain; run scripts/setup, and cargo build again");
     // </course>
