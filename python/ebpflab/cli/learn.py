@@ -157,11 +157,21 @@ def check(folder: _Folder = _HERE) -> None:
         try:
             built = toolchain.build(found)
         except toolchain.BuildError as error:
-            complain(f"it does not compile; the compiler says:\n{error}")
+            complain("it does not compile; the compiler says:")
+            _repeat(str(error))
             raise typer.Exit(1) from None
         _judge(found, built)
 
     _guarded(do)
+
+
+def _repeat(text: str) -> None:
+    """Say on stderr what another program said, line by line."""
+    import sys  # noqa: PLC0415
+
+    from ebpflab.views.table import printable  # noqa: PLC0415
+
+    print(*map(printable, text.splitlines()), sep="\n", file=sys.stderr)
 
 
 def _require(found: Workspace) -> None:

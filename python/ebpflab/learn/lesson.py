@@ -89,9 +89,9 @@ class Lesson:
 _TEMPLATE = {
     "Cargo.toml": "workspace.toml",
     "Cargo.lock": "workspace.lock",
-    "ebpf/Cargo.toml": "ebpf.toml",
-    "build.rs": "build.rs",
-    "toolchain.rs": "toolchain.rs",
+    "user/Cargo.toml": "user.toml",
+    "user/build.rs": "build.rs",
+    "user/toolchain.rs": "toolchain.rs",
     ".gitignore": "gitignore",
 }
 

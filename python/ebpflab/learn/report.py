@@ -105,5 +105,7 @@ class Report:
         return all(outcome.passed for outcome in self.outcomes())
 
 
-_VERIFIER = ((True, "What mends it stands above; `ebpflab verifier` shows small programs with the same mistakes."),)
+_VERIFIER = (
+    (True, "A read that nothing proves to be allowed. `ebpflab verifier` has small programs with mistakes like this."),
+)
 _TARGET = 'The macro before the function says it: #[kprobe(function = "...")], #[tracepoint(category = "...", ...)].'

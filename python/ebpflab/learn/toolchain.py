@@ -130,7 +130,7 @@ def build(workspace: Workspace) -> Path:
     messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     built = {message["target"]["name"]: message["executable"] for message in messages if message.get("executable")}
     if workspace.lesson.stem not in built:
-        raise BuildError(f"ebpf/Cargo.toml has no [[bin]] named {workspace.lesson.stem} any more")
+        raise BuildError(f"Cargo.toml has no [[bin]] named {workspace.lesson.stem} any more")
     return Path(built[workspace.lesson.stem])
 
 
