@@ -23,6 +23,10 @@ STEMS = (
     "ex3_tracepoint_exec",
     "ex4_xdp_counter",
     "ex5_dashboard",
+    "raw_tracepoint",
+    "percpu_hash_map",
+    "lpm_trie",
+    "loss_accounting",
 )
 
 
@@ -72,18 +76,27 @@ class Lesson:
 
     def files(self, variant: str, *, solved: bool) -> dict[str, str]:
         """Return all files of the workspace of this lesson: its own, and those that are the same for all."""
-        own = {
-            f"src/{name}": lay(self.text(name), variant, solved=solved) for name in ("ebpf.rs", "common.rs", "user.rs")
-        }
+        own = {f"src/{name}": lay(self.text(name), variant, solved=solved) for name in self._sources()}
         own["user.py"] = lay(self.text("user.py"), variant, solved=solved)
         own["README.md"] = self.text("theory.md")
-        return own | {to: _template(name).replace("LESSON", self.stem) for to, name in _TEMPLATE.items()}
+        template = {to: _template(name).replace("LESSON", self.stem) for to, name in _TEMPLATE.items()}
+        if "src/user.rs" not in own:
+            template = {to: text for to, text in template.items() if not to.startswith("user/")}
+            template["Cargo.toml"] = template["Cargo.toml"].replace(_MEMBERS, "")
+        return own | template
+
+    def _sources(self) -> list[str]:
+        """Return the names of its sources in Rust: not each has a user side, or what both share."""
+        folder = _FOLDER / "lessons" / self.stem
+        return [name for name in ("ebpf.rs", "common.rs", "user.rs") if (folder / name).exists()]
 
     def hints(self) -> list[str]:
         """Return the hints, the first first."""
         return [hint.strip() for hint in self.text("hints.md").split("\n---\n")]
 
 
+#: What a workspace without a user side in Rust has not.
+_MEMBERS = 'members = ["user"]\ndefault-members = ["user"]\n'
 #: Where the files of the template go. What begins with a dot, or is a manifest, has another name there, so that no tool
 #: takes it for its own.
 _TEMPLATE = {

@@ -31,6 +31,13 @@ def shuffled(things: list[_Thing]) -> list[_Thing]:
     return _RANDOM.sample(things, len(things))
 
 
+def possible_cpus() -> int:
+    """Return how many CPUs there may ever be, for each of which per-CPU maps have a value."""
+    ranges = Path("/sys/devices/system/cpu/possible").read_text(encoding="ascii").strip().split(",")
+    ends = [list(map(int, each.split("-"))) for each in ranges]
+    return sum(each[-1] - each[0] + 1 for each in ends)
+
+
 def word(length: int) -> str:
     """Return a word of so many letters and digits."""
     return "".join(_RANDOM.choices(string.ascii_letters + string.digits, k=length))

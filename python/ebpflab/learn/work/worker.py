@@ -7,33 +7,39 @@ without this package.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import json
 import os
 import queue
 import sys
 import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Thread:
-    """A thread that waits for work; the first is the main thread, and does it at once."""
+    """A thread that waits for work, if it is not the main one."""
 
     def __init__(self, *, is_main: bool) -> None:
         """Start it."""
-        self._work: queue.SimpleQueue[list[str]] = queue.SimpleQueue()
-        self._done: queue.SimpleQueue[int] = queue.SimpleQueue()
+        self._work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[object] = queue.SimpleQueue()
         self.tid = threading.get_native_id()
         if not is_main:
             threading.Thread(target=self._loop, daemon=True).start()
-            self.tid = self._done.get()
+            self.tid = int(str(self._done.get()))
 
     def _loop(self) -> None:
         self._done.put(threading.get_native_id())
         while True:
-            self._done.put(opens(self._work.get()))
+            self._done.put(self._work.get()())
 
-    def start(self, paths: list[str]) -> None:
-        """Have it open these files."""
-        self._work.put(paths)
+    def start(self, work: Callable[[], object]) -> None:
+        """Have it do something."""
+        self._work.put(work)
 
     def wait(self) -> None:
         """Wait until it has."""
@@ -52,7 +58,7 @@ def in_turn(plan: list[list[str]]) -> int:
     """Have each thread open its files, one thread after the other."""
     opens(plan[0])
     for thread, paths in zip(THREADS[1:], plan[1:], strict=True):
-        thread.start(paths)
+        thread.start(partial(opens, paths))
         thread.wait()
     return sum(map(len, plan))
 
@@ -61,11 +67,26 @@ def at_once(plan: list[list[str]]) -> int:
     """Have all threads open their files at the same time."""
     working = [(thread, paths) for thread, paths in zip(THREADS[1:], plan[1:], strict=True) if paths]
     for thread, paths in working:
-        thread.start(paths)
+        thread.start(partial(opens, paths))
     opens(plan[0])
     for thread, _ in working:
         thread.wait()
     return sum(map(len, plan))
+
+
+def makes(asked: list[tuple[int, int]]) -> None:
+    """Make system calls by their numbers, each so often, with 0 for all arguments."""
+    for number, count in asked:
+        for _ in range(count):
+            LIBC.syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 3)
+
+
+def calls(plan: list[list[tuple[int, int]]]) -> None:
+    """Have each thread make system calls, one thread after the other."""
+    makes(plan[0])
+    for thread, asked in zip(THREADS[1:], plan[1:], strict=True):
+        thread.start(partial(makes, asked))
+        thread.wait()
 
 
 def executes(plan: list[tuple[str, bool]]) -> list[tuple[int, int]]:
@@ -97,7 +118,8 @@ def become(path: str, writing: int, *, by_other: bool) -> None:
     go()
 
 
-COMMANDS = {function.__name__: function for function in (in_turn, at_once, executes)}
+LIBC = ctypes.CDLL(None)
+COMMANDS = {function.__name__: function for function in (in_turn, at_once, calls, executes)}
 THREADS = [Thread(is_main=number == 0) for number in range(int(sys.argv[1]))]
 
 

@@ -8,5 +8,3 @@ pub const UDP: u32 = 1;
 pub const ICMP: u32 = 2;
 /// All other frames: other protocols, ARP, IPv6, and frames that are too short to tell.
 pub const OTHER: u32 = 3;
-/// How many counts there are.
-pub const PROTOCOLS: usize = 4;

@@ -10,11 +10,11 @@ use aya_ebpf::{
     macros::{btf_map, xdp},
     programs::XdpContext,
 };
-use common::{ICMP, OTHER, PROTOCOLS, TCP, UDP};
+use common::{ICMP, OTHER, TCP, UDP};
 
 /// A count for each protocol, of each CPU its own: so nobody else adds to it meanwhile. User space adds them up.
 #[btf_map]
-static COUNTS: PerCpuArray<u64, PROTOCOLS> = PerCpuArray::new();
+static COUNTS: PerCpuArray<u64, 4> = PerCpuArray::new();
 
 // Where things are in an Ethernet frame: 6 bytes to whom, 6 from whom, 2 what is in it. Then, if that is IPv4, its header.
 const ETHER_TYPE: usize = 12;
