@@ -44,17 +44,20 @@ def _judge(
     report: Report, wanted: dict[tuple[int, int], int], found: dict[tuple[int, int], int], workers: list[Worker]
 ) -> None:
     pids = [worker.pid for worker in workers]
-    tids = {tid for worker in workers for tid in worker.tids} - set(pids)
+    threads = {tid for worker in workers for tid in worker.tids} - set(pids)
+    strangers = sorted({pid for pid, _ in found} & threads)
     ours = {key: found.get(key, 0) for key in wanted}
+    keys = f"{len(wanted)} keys: {min(wanted)}, ..."
+    met = all(ours.values()) and not strangers
     report.need(
         "key",
-        f"{len(wanted)} keys: {min(wanted)}, ...",
-        f"{len(wanted)} keys: {min(wanted)}, ..." if all(ours.values()) else f"{sum(map(bool, ours.values()))} of them",
+        keys,
+        keys if met else f"{sum(map(bool, ours.values()))} of them, and {', '.join(map(str, strangers)) or 'others'}",
         (not found, "The map is empty."),
         ((-1, -1) in found, "COUNTS is a HashMap<Call, u64, ...>; leave its types as they were."),
         ({pid for pid, _ in found} == {0}, "The process is not set: see TODO 3."),
         (
-            bool({pid for pid, _ in found} & tids),
+            bool(strangers),
             "Among the keys are ids of threads: that of the process is in the upper half, `>> 32`.",
         ),
         (
