@@ -313,4 +313,32 @@ WRONG = (
         "The kernel takes the program",
         "leak",
     ),
+    Wrong(
+        "uprobe",
+        "entries are left",
+        (("    CALLS.remove(&tid).ok()?;\n", ""),),
+        "Nothing of calls that are over",
+        "remove the entry at the return",
+    ),
+    Wrong(
+        "uprobe",
+        "the helper for the kernel's memory",
+        (("bpf_probe_read_user_str_bytes", "bpf_probe_read_kernel_str_bytes"),),
+        "`text` is what the function was given",
+        "by the helper for processes",
+    ),
+    Wrong(
+        "uprobe",
+        "16 bits of the result",
+        (("event.result = ctx.ret();", "event.result = ctx.ret::<u16>().into();"),),
+        "`result` is what it returned",
+        "Only some bits of the result are there",
+    ),
+    Wrong(
+        "uprobe",
+        "tid for tgid",
+        (("pid: (ids >> 32) as u32", "pid: ids as u32"),),
+        "`pid` is the id of the process",
+        "These are ids of threads",
+    ),
 )

@@ -89,6 +89,21 @@ def calls(plan: list[list[tuple[int, int]]]) -> None:
         thread.wait()
 
 
+def decode(texts: list[str], results: list[int]) -> None:
+    """Call a64l(3) for each text, and add what it returns."""
+    results += [LIBC.a64l(text.encode()) for text in texts]
+
+
+def decodes(plan: list[list[str]]) -> list[int]:
+    """Have each thread call a64l(3) for its texts, one thread after the other; return all that it returned."""
+    results: list[int] = []
+    decode(plan[0], results)
+    for thread, texts in zip(THREADS[1:], plan[1:], strict=True):
+        thread.start(partial(decode, texts, results))
+        thread.wait()
+    return results
+
+
 def executes(plan: list[tuple[str, bool]]) -> list[tuple[int, int]]:
     """Execute programs, each in a child, by its first thread or by another; return the child's id and that thread's."""
     done = []
@@ -119,7 +134,8 @@ def become(path: str, writing: int, *, by_other: bool) -> None:
 
 
 LIBC = ctypes.CDLL(None)
-COMMANDS = {function.__name__: function for function in (in_turn, at_once, calls, executes)}
+LIBC.a64l.restype = ctypes.c_long
+COMMANDS = {function.__name__: function for function in (in_turn, at_once, calls, decodes, executes)}
 THREADS = [Thread(is_main=number == 0) for number in range(int(sys.argv[1]))]
 
 
