@@ -341,4 +341,32 @@ WRONG = (
         "`pid` is the id of the process",
         "These are ids of threads",
     ),
+    Wrong(
+        "tc",
+        "the type of the frame not looked at",
+        (("if ether_type != IPV4 {", "if ether_type == 1 {"),),
+        "Each packet is counted once",
+        "IPv6 and ARP are counted by a byte that is no protocol there",
+    ),
+    Wrong(
+        "tc",
+        "one for each packet",
+        (("u64::from(ctx.len())", "1"),),
+        "Its bytes are counted with it",
+        "It is one for each packet: add ctx.len()",
+    ),
+    Wrong(
+        "tc",
+        "packets are dropped",
+        (("    TC_ACT_OK\n", "    2\n"),),
+        "Every packet goes its way",
+        "The program drops packets",
+    ),
+    Wrong(
+        "tc",
+        "little endian",
+        (("u16::from_be(", "u16::from_le("),),
+        "Each packet is counted once",
+        "All packets are counted as other",
+    ),
 )

@@ -27,6 +27,7 @@ STEMS = (
     "percpu_hash_map",
     "lpm_trie",
     "loss_accounting",
+    "tc",
     "uprobe",
 )
 
