@@ -15,6 +15,7 @@ ENV PATH=/opt/venv/bin:/root/.cargo/bin:$PATH
 
 # Alone, so that editing the project does not build bpf-linker again.
 COPY scripts/setup /app/scripts/setup
+COPY python/ebpflab/learn/setup /app/python/ebpflab/learn/setup
 RUN apt-get update && /app/scripts/setup debian && rm -rf /var/lib/apt/lists/* /root/.cargo/registry
 
 # libpython: `cargo build` links the extension module with it, maturin does without.

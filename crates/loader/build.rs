@@ -4,17 +4,23 @@
 //! `EBPFLAB_BPF=prebuilt` or `build` forces either; `refresh` (what `cargo build-ebpf` sets) builds them for every
 //! architecture and writes them to `bpf/`. The convention is that of cilium's bpf2go.
 
+// One file for all build scripts that build for BPF, those of the lessons too, which are in the Python package.
+#[path = "../../python/ebpflab/learn/template/toolchain.rs"]
+mod toolchain;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, exit},
+    process::exit,
 };
 
 use anyhow::{Context as _, Result, anyhow, bail};
 use aya_build::{Package, Toolchain};
 use object::build::elf::{Builder, SectionData};
 use sha2::{Digest as _, Sha256};
+
+use crate::toolchain::BpfToolchain;
 
 /// One object for each tool: the stems of the files in crates/ebpf/src and of `bpf/ARCH/*.o`.
 const OBJECTS: &[&str] = &[
@@ -60,7 +66,7 @@ fn run() -> Result<()> {
     let sources = hash_sources()?;
     match env::var("EBPFLAB_BPF").as_deref() {
         Ok("prebuilt") => embed_prebuilt(&sources, &arch, &out)?,
-        Ok("build") => build(&find_toolchain()?, &arch, &out)?,
+        Ok("build") => build(&toolchain::find()?, &arch, &out)?,
         Ok("refresh") => {
             refresh(&sources, &out)?;
             embed_prebuilt(&sources, &arch, &out)?;
@@ -68,7 +74,7 @@ fn run() -> Result<()> {
         Ok(other) if !other.is_empty() => bail!("EBPFLAB_BPF={other} means nothing; it is prebuilt, build or refresh"),
         _ => {
             if let Err(stale) = embed_prebuilt(&sources, &arch, &out) {
-                let toolchain = find_toolchain().map_err(|missing| anyhow!("{stale:#}; {missing}"))?;
+                let toolchain = toolchain::find().map_err(|missing| anyhow!("{stale:#}; {missing}"))?;
                 build(&toolchain, &arch, &out)?;
             }
         }
@@ -112,11 +118,8 @@ fn build(toolchain: &BpfToolchain, arch: &str, out: &Path) -> Result<()> {
         for (key, value) in settings {
             env::set_var(key, value);
         }
-        match toolchain.bootstrap {
-            true => env::set_var("RUSTC_BOOTSTRAP", "aya_ebpf"),
-            false => env::remove_var("RUSTC_BOOTSTRAP"),
-        }
     }
+    toolchain.set_bootstrap();
     let root_dir = root.join("crates/ebpf");
     let package = Package {
         name: "ebpflab-ebpf",
@@ -133,7 +136,7 @@ fn build(toolchain: &BpfToolchain, arch: &str, out: &Path) -> Result<()> {
 
 /// Builds the objects for every architecture and puts them and the manifest into `bpf/`.
 fn refresh(sources: &str, out: &Path) -> Result<()> {
-    let toolchain = find_toolchain()?;
+    let toolchain = toolchain::find()?;
     let mut manifest = BTreeMap::from([
         ("sources".to_owned(), sources.to_owned()),
         ("rustc".to_owned(), toolchain.rustc.clone()),
@@ -177,51 +180,6 @@ fn strip(object: &[u8]) -> Result<Vec<u8>> {
     let mut stripped = Vec::new();
     elf.write(&mut stripped)?;
     Ok(stripped)
-}
-
-struct BpfToolchain {
-    /// As `rustup run` knows it; without rustup aya-build takes the compiler on PATH whatever it is called.
-    name: String,
-    /// A stable compiler that must be told to take aya-ebpf's one unstable feature (it ships `core` for BPF).
-    bootstrap: bool,
-    rustc: String,
-    linker: String,
-}
-
-impl std::fmt::Display for BpfToolchain {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ({}, {})", self.name, self.rustc, self.linker)
-    }
-}
-
-/// `debian-bpf` (what scripts/setup links on Debian) before nightly with rust-src. Where there is no rustup, Debian's
-/// own compiler, known by the `core` for BPF that it brings.
-fn find_toolchain() -> Result<BpfToolchain> {
-    let linker = first_line(Command::new("bpf-linker").arg("--version"));
-    let linker = linker.context("there is no bpf-linker here")?;
-    if Command::new("rustup").arg("--version").output().is_err() {
-        let run = |args: &[&str]| first_line(Command::new("rustc").args(args));
-        let core = run(&["--print", "target-libdir", "--target", "bpfel-unknown-none"]);
-        if let Some(rustc) = run(&["--version"])
-            && core.is_some_and(|core| Path::new(&core).exists())
-        {
-            return Ok(BpfToolchain { name: "rustc".to_owned(), bootstrap: true, rustc, linker });
-        }
-    }
-    for (name, bootstrap) in [("debian-bpf", true), ("nightly", false)] {
-        let run = |args: &[&str]| first_line(Command::new("rustup").args(["run", name]).args(args));
-        let Some(rustc) = run(&["rustc", "--version"]) else { continue };
-        let sysroot = run(&["rustc", "--print", "sysroot"]).unwrap_or_default();
-        if bootstrap || Path::new(&sysroot).join("lib/rustlib/src/rust/library/core").exists() {
-            return Ok(BpfToolchain { name: name.to_owned(), bootstrap, rustc, linker });
-        }
-    }
-    bail!("there is no Rust toolchain here that builds for BPF")
-}
-
-fn first_line(command: &mut Command) -> Option<String> {
-    let output = command.output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8_lossy(&output.stdout).lines().next()?.to_owned())
 }
 
 /// A hash over all that the objects are made of: the Rust files of both crates (build.rs writes the IR) and the

@@ -60,6 +60,14 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: zipfile.ZipFile) ->
     wanted = {
         str(path.relative_to(package)) for suffix in ("py", "pyi", "typed") for path in package.rglob(f"*.{suffix}")
     }
+    # The lessons: sources and pages, the template of their folders, the script that installs the toolchain.
+    learn = package / "ebpflab" / "learn"
+    wanted |= {
+        str(path.relative_to(package))
+        for path in learn.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    assert {"ebpflab/learn/setup", "ebpflab/learn/template/workspace.lock"} <= wanted
     info = f"ebpflab-{VERSION}.dist-info"
     wanted |= {f"{info}/{name}" for name in ("METADATA", "WHEEL", "RECORD", "entry_points.txt")}
     wanted |= {f"{info}/licenses/{name}" for name in LICENCES}

@@ -24,6 +24,7 @@ COMMANDS = {
     "explain": ("explain", "command"),
     "flows": ("flows", "command"),
     "latency": ("latency", "command"),
+    "learn": ("learn", "command"),
     "links": ("inspect", "links"),
     "maps": ("inspect", "maps"),
     "open": ("open", "command"),

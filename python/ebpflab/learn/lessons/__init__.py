@@ -1,0 +1,1 @@
+"""The lessons, a folder each: theory, hints, sources, and the check."""

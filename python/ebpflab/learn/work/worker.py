@@ -1,0 +1,153 @@
+"""A process that does what it is told, and nothing else: opens files and executes programs, in threads that it names.
+
+Reads commands from stdin, a line of JSON each, and answers each with another once it is done. Runs by any Python,
+without this package.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import queue
+import sys
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+class Thread:
+    """A thread that waits for work, if it is not the main one."""
+
+    def __init__(self, *, is_main: bool) -> None:
+        """Start it."""
+        self._work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
+        self._done: queue.SimpleQueue[object] = queue.SimpleQueue()
+        self.tid = threading.get_native_id()
+        if not is_main:
+            threading.Thread(target=self._loop, daemon=True).start()
+            self.tid = int(str(self._done.get()))
+
+    def _loop(self) -> None:
+        self._done.put(threading.get_native_id())
+        while True:
+            self._done.put(self._work.get()())
+
+    def start(self, work: Callable[[], object]) -> None:
+        """Have it do something."""
+        self._work.put(work)
+
+    def wait(self) -> None:
+        """Wait until it has."""
+        self._done.get()
+
+
+def opens(paths: list[str]) -> int:
+    """Open files, whether they are there or not; return how many calls that were."""
+    for path in paths:
+        with contextlib.suppress(OSError):
+            os.close(os.open(path, os.O_RDONLY))
+    return len(paths)
+
+
+def in_turn(plan: list[list[str]]) -> int:
+    """Have each thread open its files, one thread after the other."""
+    opens(plan[0])
+    for thread, paths in zip(THREADS[1:], plan[1:], strict=True):
+        thread.start(partial(opens, paths))
+        thread.wait()
+    return sum(map(len, plan))
+
+
+def at_once(plan: list[list[str]]) -> int:
+    """Have all threads open their files at the same time."""
+    working = [(thread, paths) for thread, paths in zip(THREADS[1:], plan[1:], strict=True) if paths]
+    for thread, paths in working:
+        thread.start(partial(opens, paths))
+    opens(plan[0])
+    for thread, _ in working:
+        thread.wait()
+    return sum(map(len, plan))
+
+
+def makes(asked: list[tuple[int, int]]) -> None:
+    """Make system calls by their numbers, each so often, with 0 for all arguments."""
+    for number, count in asked:
+        for _ in range(count):
+            LIBC.syscall(ctypes.c_long(number), *[ctypes.c_long(0)] * 3)
+
+
+def calls(plan: list[list[tuple[int, int]]]) -> None:
+    """Have each thread make system calls, one thread after the other."""
+    makes(plan[0])
+    for thread, asked in zip(THREADS[1:], plan[1:], strict=True):
+        thread.start(partial(makes, asked))
+        thread.wait()
+
+
+def decode(texts: list[str], results: list[int]) -> None:
+    """Call a64l(3) for each text, and add what it returns."""
+    results += [LIBC.a64l(text.encode()) for text in texts]
+
+
+def decodes(plan: list[list[str]]) -> list[int]:
+    """Have each thread call a64l(3) for its texts, one thread after the other; return all that it returned."""
+    results: list[int] = []
+    decode(plan[0], results)
+    for thread, texts in zip(THREADS[1:], plan[1:], strict=True):
+        thread.start(partial(decode, texts, results))
+        thread.wait()
+    return results
+
+
+def executes(plan: list[tuple[str, bool]]) -> list[tuple[int, int]]:
+    """Execute programs, each in a child, by its first thread or by another; return the child's id and that thread's."""
+    done = []
+    for path, by_other in plan:
+        reading, writing = os.pipe()
+        child = os.fork()
+        if child == 0:
+            become(path, writing, by_other=by_other)
+        os.close(writing)
+        with os.fdopen(reading) as told:
+            tid = int(told.read())
+        os.waitpid(child, 0)
+        done.append((child, tid))
+    return done
+
+
+def become(path: str, writing: int, *, by_other: bool) -> None:
+    """Tell the id of the thread that executes the program, and execute it."""
+
+    def go() -> None:
+        os.write(writing, str(threading.get_native_id()).encode())
+        os.execv(path, [path])  # noqa: S606  the workload
+
+    if by_other:
+        threading.Thread(target=go).start()
+        threading.Event().wait()
+    go()
+
+
+LIBC = ctypes.CDLL(None)
+LIBC.a64l.restype = ctypes.c_long
+COMMANDS = {function.__name__: function for function in (in_turn, at_once, calls, decodes, executes)}
+THREADS = [Thread(is_main=number == 0) for number in range(int(sys.argv[1]))]
+
+
+def main() -> None:
+    """Say who it is, and obey."""
+    # Whatever threads need when they first do something is there afterwards.
+    in_turn([["/"] for _ in THREADS])
+    print(json.dumps([os.getpid(), [thread.tid for thread in THREADS]]), flush=True)
+    for line in sys.stdin:
+        command, plan = json.loads(line)
+        print(json.dumps(COMMANDS[command](plan)), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,372 @@
+"""Answers as learners give them that are not right: the solution with some of its text replaced."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A wrong answer.
+
+    Attributes:
+        stem: The lesson.
+        mistake: What is wrong, in a word or two.
+        replaced: Texts of the solution, and what stands in their place.
+        fails: A part of the requirement that is not met.
+        says: What the check says of it.
+
+    """
+
+    stem: str
+    mistake: str
+    replaced: tuple[tuple[str, str], ...]
+    fails: str
+    says: str
+
+
+WRONG = (
+    Wrong(
+        "ex1_kprobe_open",
+        "tid for tgid",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid() as u32"),),
+        "`pid` is the id of the process",
+        "These are ids of threads. That of the process is in the upper half",
+    ),
+    Wrong(
+        "ex1_kprobe_open",
+        "the kernel's helper for memory of the process",
+        (("bpf_probe_read_user_str_bytes", "bpf_probe_read_kernel_str_bytes"),),
+        "`name` is the name",
+        "the helper for processes",
+    ),
+    Wrong(
+        "ex1_kprobe_open",
+        "a name that is cut",
+        (("filename, &mut (*event).name)", "filename, &mut (&mut (*event).name)[..64])"),),
+        "`name` is the name",
+        "The name is cut after 63 bytes",
+    ),
+    Wrong(
+        "ex1_kprobe_open",
+        "another struct",
+        (
+            ("static EVENTS: RingBuf<OpenEvent,", "static EVENTS: RingBuf<[u8; 64],"),
+            ("(*event).name", "(*event.cast::<OpenEvent>()).name"),
+            ("(*event).pid", "(*event.cast::<OpenEvent>()).pid"),
+        ),
+        "The kernel takes the program",
+        "the verifier refuses it",
+    ),
+    Wrong(
+        "ex1_kprobe_open",
+        "nothing is given back",
+        (("room.submit(0);", "core::mem::forget(room);"),),
+        "The kernel takes the program",
+        "leak",
+    ),
+    Wrong(
+        "ex2_kprobe_counter",
+        "tid for tgid",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid() as u32"),),
+        "The keys are the ids of processes",
+        "Among these are ids of threads: the lower half",
+    ),
+    Wrong(
+        "ex2_kprobe_counter",
+        "both ids as the key",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid()"), ("HashMap<u32,", "HashMap<u64,")),
+        "The keys are the ids of processes",
+        "The keys are both ids in one",
+    ),
+    Wrong(
+        "ex2_kprobe_counter",
+        "always one",
+        (("*counter += 1", "*counter = 1"),),
+        "The value is the number of files",
+        "A count is always 1",
+    ),
+    Wrong(
+        "ex2_kprobe_counter",
+        "the first call twice",
+        (("COUNTS.insert(&pid, &0, BPF_NOEXIST)", "COUNTS.insert(&pid, &1, BPF_NOEXIST)"),),
+        "The value is the number of files",
+        "is counted twice, by the insert and after it",
+    ),
+    Wrong(
+        "ex3_tracepoint_exec",
+        "a field before",
+        (("const PID: usize = 12", "const PID: usize = 8"),),
+        "`pid` is the process",
+        "it is the field filename",
+    ),
+    Wrong(
+        "ex3_tracepoint_exec",
+        "off by one",
+        (("const PID: usize = 12", "const PID: usize = 13"),),
+        "`pid` is the process",
+        "an offset is wrong, by some bytes perhaps",
+    ),
+    Wrong(
+        "ex3_tracepoint_exec",
+        "the other id",
+        (("const PID: usize = 12", "const PID: usize = 16"),),
+        "`pid` is the process",
+        "ids from before the exec",
+    ),
+    Wrong(
+        "ex3_tracepoint_exec",
+        "the length in the offset",
+        (("(location & 0xffff) as usize", "location as usize"),),
+        "with the whole name",
+        "The offset is in the lower 16 bits only",
+    ),
+    Wrong(
+        "ex4_xdp_counter",
+        "no bounds check",
+        (("if start + offset + size_of::<T>() > end {", "if start > end {"),),
+        "The kernel takes the program",
+        "packet",
+    ),
+    Wrong(
+        "ex4_xdp_counter",
+        "the type of the frame not looked at",
+        (("u16::from_be_bytes(unsafe { *ether_type }) != IPV4", "u16::from_be_bytes(unsafe { *ether_type }) == 1"),),
+        "Each packet is counted once",
+        "IPv6 and ARP are counted by a byte that is no protocol there",
+    ),
+    Wrong(
+        "ex4_xdp_counter",
+        "little endian",
+        (("u16::from_be_bytes(unsafe", "u16::from_le_bytes(unsafe"),),
+        "Each packet is counted once",
+        "Is the type turned from big endian",
+    ),
+    Wrong(
+        "ex4_xdp_counter",
+        "short frames thrown away",
+        (
+            (
+                "let protocol = protocol(&ctx).unwrap_or(OTHER);",
+                "let Some(protocol) = protocol(&ctx) else { return 1 };",
+            ),
+        ),
+        "Every packet goes its way",
+        "Frames that are too short are dropped",
+    ),
+    Wrong(
+        "ex5_dashboard",
+        "one helper for both memories",
+        (
+            (
+                "Name::Kernel(from) => bpf_probe_read_kernel_str_bytes",
+                "Name::Kernel(from) => bpf_probe_read_user_str_bytes",
+            ),
+        ),
+        "`name` is the whole name",
+        "Executed programs have no name",
+    ),
+    Wrong(
+        "ex5_dashboard",
+        "one kind for both",
+        (("(*event).kind = kind;", "(*event).kind = OPEN;"),),
+        "`kind` says which",
+        "All events say the same",
+    ),
+    Wrong(
+        "ex5_dashboard",
+        "tid for tgid",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid() as u32"),),
+        "`pid` is the process",
+        "Among these are ids of threads",
+    ),
+    Wrong(
+        "ex5_dashboard",
+        "no comm",
+        (("(*event).comm = bpf_get_current_comm().unwrap_or_default();", "(*event).comm = [0; 16];"),),
+        "`comm` is what the thread is called",
+        "It is not set",
+    ),
+    Wrong(
+        "raw_tracepoint",
+        "where calls end",
+        (('tracepoint = "sys_enter"', 'tracepoint = "sys_exit"'),),
+        "The keys are processes with the numbers",
+        "is it argument 1 (TODO 2) of sys_enter (TODO 1)?",
+    ),
+    Wrong(
+        "raw_tracepoint",
+        "the wrong argument",
+        (("ctx.arg(1)", "ctx.arg(0)"),),
+        "The keys are processes with the numbers",
+        "is it argument 1 (TODO 2) of sys_enter (TODO 1)?",
+    ),
+    Wrong(
+        "raw_tracepoint",
+        "tid for tgid",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid() as u32"),),
+        "The keys are processes with the numbers",
+        "Among the keys are ids of threads",
+    ),
+    Wrong(
+        "raw_tracepoint",
+        "the first call not counted",
+        (
+            (
+                "        let _ = COUNTS.insert(&call, &0, 1);\n        COUNTS.get_ptr_mut(&call)\n    })?;",
+                "        let _ = COUNTS.insert(&call, &0, 1);\n        None\n    })?;",
+            ),
+        ),
+        "The value is how often",
+        "Each count is one too small",
+    ),
+    Wrong(
+        "percpu_hash_map",
+        "one count for all CPUs",
+        (("PerCpuHashMap", "HashMap"),),
+        "Each CPU has a count of its own",
+        "COUNTS is no PerCpuHashMap (TODO 1)",
+    ),
+    Wrong(
+        "percpu_hash_map",
+        "the insert overwrites",
+        (
+            ("COUNTS.get_ptr_mut(&pid).or_else(|| {", "Some(()).and_then(|()| {"),
+            ("COUNTS.insert(&pid, &0, 1)", "COUNTS.insert(&pid, &0, 0)"),
+        ),
+        "All together is the number",
+        "the insert overwrites what is there",
+    ),
+    Wrong(
+        "percpu_hash_map",
+        "the first call twice",
+        (("COUNTS.insert(&pid, &0, 1)", "COUNTS.insert(&pid, &1, 1)"),),
+        "All together is the number",
+        "the call that makes the entry is counted by the insert and after it",
+    ),
+    Wrong(
+        "percpu_hash_map",
+        "tid for tgid",
+        (("(bpf_get_current_pid_tgid() >> 32) as u32", "bpf_get_current_pid_tgid() as u32"),),
+        "The keys are the ids of processes",
+        "Among these are ids of threads",
+    ),
+    Wrong(
+        "lpm_trie",
+        "not all bits",
+        (("Key::new(32, source)", "Key::new(24, source)"),),
+        "Each packet is counted for the rule",
+        "The longest rules are never found: the key has to have all 32 bits",
+    ),
+    Wrong(
+        "lpm_trie",
+        "where it goes to",
+        (("14 + 12", "14 + 16"),),
+        "Each packet is counted for the rule",
+        "No rule is ever found. Is the source looked up",
+    ),
+    Wrong(
+        "lpm_trie",
+        "the bytes turned around",
+        (("let source = unsafe { *source };", "let source = u32::from_be_bytes(unsafe { *source }).to_le_bytes();"),),
+        "Each packet is counted for the rule",
+        "its bytes as they are on the wire?",
+    ),
+    Wrong(
+        "lpm_trie",
+        "no bounds check",
+        (("if start + offset + size_of::<T>() > end {", "if start + offset > end {"),),
+        "The kernel takes the program",
+        "packet",
+    ),
+    Wrong(
+        "loss_accounting",
+        "what is lost is not counted",
+        (("        add(DROPPED)?;\n", ""),),
+        "DROPPED is how many were lost",
+        "Events were lost, and nobody counted them",
+    ),
+    Wrong(
+        "loss_accounting",
+        "submitted counted too early",
+        (
+            ("    add(SUBMITTED)?;\n", ""),
+            ("let number = add(SEEN)?;", "let number = add(SEEN)?;\n    add(SUBMITTED)?;"),
+        ),
+        "SUBMITTED is how many events",
+        "Lost events are counted as submitted",
+    ),
+    Wrong(
+        "loss_accounting",
+        "only what is handed over is seen",
+        (
+            ("let number = add(SEEN)?;", "let mut number = 0;"),
+            ("    room.write(", "    number += add(SEEN)?;\n    room.write("),
+        ),
+        "SEEN is how many files",
+        "Only what was handed over is counted",
+    ),
+    Wrong(
+        "loss_accounting",
+        "room that is not given back",
+        (("    room.submit(0);\n", "    core::mem::forget(room);\n"),),
+        "The kernel takes the program",
+        "leak",
+    ),
+    Wrong(
+        "uprobe",
+        "entries are left",
+        (("    CALLS.remove(&tid).ok()?;\n", ""),),
+        "Nothing of calls that are over",
+        "remove the entry at the return",
+    ),
+    Wrong(
+        "uprobe",
+        "the helper for the kernel's memory",
+        (("bpf_probe_read_user_str_bytes", "bpf_probe_read_kernel_str_bytes"),),
+        "`text` is what the function was given",
+        "by the helper for processes",
+    ),
+    Wrong(
+        "uprobe",
+        "16 bits of the result",
+        (("event.result = ctx.ret();", "event.result = ctx.ret::<u16>().into();"),),
+        "`result` is what it returned",
+        "Only some bits of the result are there",
+    ),
+    Wrong(
+        "uprobe",
+        "tid for tgid",
+        (("pid: (ids >> 32) as u32", "pid: ids as u32"),),
+        "`pid` is the id of the process",
+        "These are ids of threads",
+    ),
+    Wrong(
+        "tc",
+        "the type of the frame not looked at",
+        (("if ether_type != IPV4 {", "if ether_type == 1 {"),),
+        "Each packet is counted once",
+        "IPv6 and ARP are counted by a byte that is no protocol there",
+    ),
+    Wrong(
+        "tc",
+        "one for each packet",
+        (("u64::from(ctx.len())", "1"),),
+        "Its bytes are counted with it",
+        "It is one for each packet: add ctx.len()",
+    ),
+    Wrong(
+        "tc",
+        "packets are dropped",
+        (("    TC_ACT_OK\n", "    2\n"),),
+        "Every packet goes its way",
+        "The program drops packets",
+    ),
+    Wrong(
+        "tc",
+        "little endian",
+        (("u16::from_be(", "u16::from_le("),),
+        "Each packet is counted once",
+        "All packets are counted as other",
+    ),
+)
