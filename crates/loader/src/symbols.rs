@@ -354,6 +354,8 @@ fn calls(addresses: &[u64]) -> impl Iterator<Item = u64> + '_ {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::{chown, symlink};
+
     use super::*;
 
     fn functions(symbols: &Symbols) -> Vec<(u64, u64, &str)> {
@@ -419,6 +421,27 @@ mod tests {
         let bomb = format!("_Z1f1AIiiE{}", ('0'..='9').chain('A'..='T').map(twice).collect::<String>());
         assert_eq!(demangle(&bomb), bomb);
         assert_eq!(demangle("_Z1f1AIiiES_IS0_S0_E"), "f(A<int, int>, A<A<int, int>, A<int, int> >)");
+    }
+
+    #[test]
+    fn a_perf_map_is_believed_only_of_its_own_user_and_up_to_a_size() {
+        let own = std::process::id();
+        let path = format!("/tmp/perf-{own}.map");
+        symlink("/proc/self/maps", &path).expect("a link");
+        assert!(perf_map(own).is_none());
+        fs::remove_file(&path).expect("it is there");
+        fs::write(&path, "1000 10 made\n").expect("written");
+        let mut process = Process::default();
+        process.read_made(own);
+        assert_eq!((process.told, process.made.functions.len()), (13, 1));
+        let file = OpenOptions::new().write(true).open(&path).expect("it is there");
+        file.set_len(LARGEST_PERF_MAP + 1).expect("it takes no room");
+        process.read_made(own);
+        assert_eq!(process.told, 13);
+        // Only root may give it away.
+        let is_given_away = chown(&path, Some(65_534), None).is_ok();
+        assert_eq!(perf_map(own).is_none(), is_given_away);
+        fs::remove_file(&path).expect("it is there");
     }
 
     #[test]
