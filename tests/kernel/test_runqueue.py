@@ -14,14 +14,16 @@ from tests.kernel import lab
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ebpflab import LatencyCount
+    from ebpflab import LatencyCount, Ledger
 
     from tests.kernel.conftest import Start
 
 MS = 1_000_000
-#: Between what the kernel takes for the moment (`rq_clock`, which is read once for all that is done under the lock of a
-#: run queue) and the clock that a program reads some instructions later. Under emulation these are slow.
-SKEW = 100_000
+#: The kernel's account goes by a clock that is read once for all that is done under the lock of a run queue
+#: (`rq_clock`), ours by one that a program reads some instructions later. Of single waits that is a few microseconds,
+#: under emulation some 50; of all together it was a hundredth at most where they were measured, on 6.18 and 7.3.
+CLOSE = 0.02
+SKEW = 2 * MS
 
 
 @pytest.fixture
@@ -33,39 +35,50 @@ def callers() -> Iterator[list[lab.Caller]]:
             made.append(lab.Caller())
             stack.callback(made[-1].close)
             os.sched_setaffinity(made[-1].pid, {min(os.sched_getaffinity(0))})
+            made[-1].do("named", ["spinner"])
         assert lab.eventually(lambda: all(lab.asleep(each.pid) for each in made))
         yield made
 
 
-def agree(row: LatencyCount, before: tuple[int, int], after: tuple[int, int]) -> None:
-    """Compare a row with what the kernel counted of the same waits. Both times the process slept, so none is cut."""
-    waited, times = (later - earlier for earlier, later in zip(before, after, strict=True))
-    assert row.count == times
-    assert row.total_ns == pytest.approx(waited, rel=0.02, abs=times * SKEW)
-    assert sum(bucket.count for bucket in row.buckets) == row.count
+def agree(
+    rows: list[LatencyCount], ledger: Ledger, before: list[tuple[int, int]], after: list[tuple[int, int]]
+) -> None:
+    """Compare rows with what the kernel counted of the same waits. Both times the processes slept, so none is cut.
+
+    One kernel that tests run on keeps programs from seeing anything while its init is the current task. So a switch
+    from that to one of ours ends a wait unseen: it is `unpaired`, and its time is lacking.
+    """
+    waited = sum(waited for waited, _ in after) - sum(waited for waited, _ in before)
+    times = sum(times for _, times in after) - sum(times for _, times in before)
+    assert sum(row.count for row in rows) + ledger.unpaired == times
+    assert ledger.unpaired <= times / 20
+    assert all(sum(bucket.count for bucket in row.buckets) == row.count for row in rows)
+    total = sum(row.total_ns for row in rows)
+    lacking = ledger.unpaired * max(row.max_ns for row in rows)
+    assert waited * (1 - CLOSE) - SKEW - lacking <= total <= waited * (1 + CLOSE) + SKEW
 
 
 @pytest.mark.smoke
 def test_two_that_spin_wait_for_each_other(callers: list[lab.Caller]) -> None:
     """Half of the time each: what is preempted waits."""
-    with ebpflab.runqueue(by=["pid"]) as counter:
-        before = {each.pid: lab.waits(each.pid) for each in callers}
+    with ebpflab.runqueue(by=["pid"], name="spinner") as counter:
+        before = [lab.waits(each.pid) for each in callers]
         for each in callers:
             each.begin("spins", 500)
         for each in callers:
             each.answer()
-        assert lab.eventually(lambda: all(lab.asleep(pid) for pid in before))
-        after = {pid: lab.waits(pid) for pid in before}
-        rows = {row.pid: row for row in counter.read().rows}
+        assert lab.eventually(lambda: all(lab.asleep(each.pid) for each in callers))
+        after = [lab.waits(each.pid) for each in callers]
         summary = counter.stop()
+    rows = list(summary.counts.rows)
     assert summary.ledger.balanced
-    assert summary.ledger.unpaired == 0
-    for pid, at_start in before.items():
-        agree(rows[pid], at_start, after[pid])
+    assert {row.pid for row in rows} == {each.pid for each in callers}
+    agree(rows, summary.ledger, before, after)
     # They spin for as long as the clock says, and only one of them can at a time.
-    assert sum(rows[pid].total_ns for pid in before) > 400 * MS
+    assert sum(row.total_ns for row in rows) > 400 * MS
 
 
+@pytest.mark.smoke
 def test_who_sleeps_waits_when_it_wakes(callers: list[lab.Caller]) -> None:
     caller = callers[0]
     with ebpflab.runqueue(pid=caller.pid) as counter:
@@ -76,8 +89,8 @@ def test_who_sleeps_waits_when_it_wakes(callers: list[lab.Caller]) -> None:
         summary = counter.stop()
     (row,) = summary.counts.rows
     # Each sleep, and the command.
-    assert row.count >= 24
-    agree(row, before, after)
+    assert row.count + summary.ledger.unpaired >= 24
+    agree([row], summary.ledger, [before], [after])
     assert (row.pid, row.comm, row.cgroup) == (None, None, None)
     assert (summary.ledger.submitted, summary.ledger.pending) == (row.count, 0)
     assert summary.ledger.filtered > 0
@@ -93,6 +106,7 @@ def test_new_tasks_wait_too(caller: lab.Caller) -> None:
     assert all(row.count >= 1 for row in children)
 
 
+@pytest.mark.smoke
 @pytest.mark.parametrize("condition", ["tid", "uid", "name"])
 def test_filters_mean_who_waits(caller: lab.Caller, condition: str) -> None:
     caller.do("named", ["waiter"])

@@ -73,10 +73,11 @@ fn runqueue_switch(ctx: RawTracePointContext) -> i32 {
     0
 }
 
-/// A task that is on a CPU does not wait: it was about to sleep.
+/// A task that is on a CPU does not wait: it was about to sleep. (That is told by an int; in 7.3 by a byte, with others
+/// behind it.)
 #[inline(always)]
 fn woken(task: &Other) -> Option<()> {
-    if read::<u32>(task.0, kernel::task_struct_on_cpu()).is_some_and(|on_cpu| on_cpu != 0) {
+    if read::<u8>(task.0, kernel::task_struct_on_cpu()).is_some_and(|on_cpu| on_cpu != 0) {
         return None;
     }
     waits(task)

@@ -1,7 +1,8 @@
 //! The task that runs a program.
 
 use aya_ebpf::helpers::{
-    bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid, generated::bpf_get_current_task,
+    bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_uid_gid,
+    generated::{bpf_get_current_task, bpf_probe_read_kernel_str},
 };
 use ebpflab_common::filter::{COMM_LEN, Task};
 
@@ -44,9 +45,16 @@ impl Task for Other {
         credentials.and_then(|credentials| read(credentials, kernel::cred_uid_val())).unwrap_or(0)
     }
 
+    /// As a text: behind its end there may be what is left of a longer name.
     #[inline(always)]
     fn comm(&self) -> [u8; COMM_LEN] {
-        read(self.0, kernel::task_struct_comm()).unwrap_or_default()
+        let mut comm = [0; COMM_LEN];
+        if let Some(offset) = kernel::task_struct_comm() {
+            let name = self.0.wrapping_add(offset);
+            // SAFETY: as long as is told; the helper checks the address of the name.
+            unsafe { bpf_probe_read_kernel_str(comm.as_mut_ptr().cast(), COMM_LEN as u32, name.cast()) };
+        }
+        comm
     }
 }
 

@@ -57,11 +57,16 @@ impl Measured {
                 costs.push(cost);
             }
         }
-        let pinned = of_programs("pinned", programs.iter().filter(|program| program.holders.is_empty()), seconds);
+        let told: Vec<_> = costs.iter().filter_map(|cost| cost.pid).collect();
+        let is_pinned = |program: &&Program| program.holders.is_empty();
+        let pinned = of_programs("pinned", programs.iter().filter(is_pinned), seconds);
         if pinned.programs > 0 {
             costs.push(pinned);
         }
-        let mut all = of_programs("all", programs.iter(), seconds);
+        // Without those that came meanwhile.
+        let is_told =
+            |program: &&Program| is_pinned(program) || program.holders.iter().any(|holder| told.contains(&holder.pid));
+        let mut all = of_programs("all", programs.iter().filter(is_told), seconds);
         all.reader_percent = costs.iter().map(|cost| cost.reader_percent).sum();
         all.memory_bytes = costs.iter().map(|cost| cost.memory_bytes).sum();
         costs.push(all);
