@@ -32,6 +32,7 @@ def test_the_commands_are_those_of_this_test() -> None:
         "query",
         "recover",
         "replay",
+        "run",
         "tracepoints",
         "verifier",
     }
