@@ -6,6 +6,7 @@ import ctypes
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -130,10 +131,15 @@ SAID = {
     "lpm_trie": "127.0.0.1/32 [1-9]",
     "loss_accounting": r"seen [5-9]\d\d = submitted \d+ \+ dropped [1-9]",
     "tc": "other [1-9]",
+    "cgroup_skb": r"SENT .*\b9: [1-9]",
     "uprobe": rf"pid {os.getpid()}: a64l\(abc\) = 166374",
 }
 #: What is given to a user side.
-ARGUMENTS = {"loss_accounting": [str(os.getpid())]}
+MOUNTS = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
+ARGUMENTS = {
+    "loss_accounting": [str(os.getpid())],
+    "cgroup_skb": [next(mount[1] for mount in MOUNTS if mount[2] == "cgroup2"), "1"],
+}
 #: Those that have one in Rust, which the course has as binaries.
 COURSE = [stem for stem in SAID if stem.startswith("ex")]
 
@@ -153,6 +159,8 @@ def _said(command: list[str], stem: str, folder: Path, env: dict[str, str]) -> t
             for _ in range(500):
                 Path("/etc/hostname").read_bytes()
             ctypes.CDLL(None).a64l(b"abc")
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+                sender.sendto(b"", ("127.0.0.1", 9))
             subprocess.run(["/usr/bin/true"], check=True)
             subprocess.run(["ping", "-q", "-c", "1", "127.0.0.1"], check=True, capture_output=True)
         return running.wait(), said
