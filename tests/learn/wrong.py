@@ -369,4 +369,35 @@ WRONG = (
         "Each packet is counted once",
         "All packets are counted as other",
     ),
+    Wrong(
+        "cgroup_skb",
+        "the bytes of the port in the wrong order",
+        (("u16::from_be(ctx.load::<u16>(TO_PORT).ok()?)", "ctx.load::<u16>(TO_PORT).ok()?"),),
+        "Packets to the port BLOCKED are refused",
+        "u16::from_be turns them",
+    ),
+    Wrong(
+        "cgroup_skb",
+        "where it is from",
+        (("20 + 2", "20"),),
+        "Packets to the port BLOCKED are refused",
+        "is it the second of both ports",
+    ),
+    Wrong(
+        "cgroup_skb",
+        "as with XDP, behind a link header",
+        (("20 + 2", "14 + 20 + 2"),),
+        "Packets to the port BLOCKED are refused",
+        "No packet is refused",
+    ),
+    Wrong(
+        "cgroup_skb",
+        "counted as sent before it is refused",
+        (
+            ("if port == blocked {", "add(&SENT, port)?;\n    if port == blocked {"),
+            ("    add(&SENT, port)?;\n    Some(ALLOW)", "    Some(ALLOW)"),
+        ),
+        "SENT has how many",
+        "What is forbidden is counted as sent too",
+    ),
 )

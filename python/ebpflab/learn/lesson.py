@@ -28,6 +28,7 @@ STEMS = (
     "lpm_trie",
     "loss_accounting",
     "tc",
+    "cgroup_skb",
     "uprobe",
 )
 

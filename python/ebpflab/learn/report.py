@@ -71,7 +71,7 @@ class Report:
         )
 
     def attach(self, obj: Object, name: str, *kinds: str, target: str | None = None) -> None:
-        """Attach all programs, of which there have to be some of these kinds, to where their sections say.
+        """Attach all programs, some of them of each of these kinds, to the target, or else where their sections say.
 
         Raises:
             StopError: There is no such program, or the kernel refuses it.
@@ -85,7 +85,7 @@ class Report:
             self.need(name, f"a program of the kind {' and '.join(lacking)}", found, (True, told))
         try:
             for program in programs:
-                program.attach(target if program.kind in {"xdp", "tc"} else None)
+                program.attach(target)
         except VerifierError as error:
             from ebpflab.views.verifier import explanation  # noqa: PLC0415  only for who needs it
 

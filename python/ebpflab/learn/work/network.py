@@ -11,6 +11,7 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
+from ebpflab.errors import PrivilegeError
 from ebpflab.learn.work import draw
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Loopback:
         """Enter it.
 
         Raises:
-            OSError: This process may not, which takes CAP_SYS_ADMIN.
+            PrivilegeError: This process may not, which takes CAP_SYS_ADMIN.
 
         """
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -52,9 +53,12 @@ class Loopback:
 
     @staticmethod
     def _call(result: int, what: str) -> None:
+        number = ctypes.get_errno()
+        if result != 0 and number == errno.EPERM:
+            fix = "run it as root"
+            raise PrivilegeError(f"cannot {what}: CAP_SYS_ADMIN is missing; {fix}", ["CAP_SYS_ADMIN"], fix)
         if result != 0:
-            number = ctypes.get_errno()
-            raise OSError(number, f"cannot {what}: {os.strerror(number)}; the check needs root")
+            raise OSError(number, f"cannot {what}: {os.strerror(number)}")
 
     def send(self, frames: list[bytes]) -> list[bytes]:
         """Send frames, and return those that came around, past whatever program is there."""

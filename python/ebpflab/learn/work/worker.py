@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import queue
+import socket
 import sys
 import threading
 from functools import partial
@@ -104,6 +105,22 @@ def decodes(plan: list[list[str]]) -> list[int]:
     return results
 
 
+def sends(ports: list[int]) -> list[bool]:
+    """Send a packet by UDP to each of these ports of this machine; return which the kernel let go."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+        # Not connected: that nobody listens there, nobody is told.
+        return [goes(sender, port) for port in ports]
+
+
+def goes(sender: socket.socket, port: int) -> bool:
+    """Send a packet; return whether that is allowed."""
+    try:
+        sender.sendto(b"", ("127.0.0.1", port))
+    except PermissionError:
+        return False
+    return True
+
+
 def executes(plan: list[tuple[str, bool]]) -> list[tuple[int, int]]:
     """Execute programs, each in a child, by its first thread or by another; return the child's id and that thread's."""
     done = []
@@ -135,7 +152,7 @@ def become(path: str, writing: int, *, by_other: bool) -> None:
 
 LIBC = ctypes.CDLL(None)
 LIBC.a64l.restype = ctypes.c_long
-COMMANDS = {function.__name__: function for function in (in_turn, at_once, calls, decodes, executes)}
+COMMANDS = {function.__name__: function for function in (in_turn, at_once, calls, decodes, sends, executes)}
 THREADS = [Thread(is_main=number == 0) for number in range(int(sys.argv[1]))]
 
 
