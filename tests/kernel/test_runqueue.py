@@ -10,6 +10,7 @@ import ebpflab
 import pytest
 
 from tests.kernel import lab
+from tests.support import forked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,11 +20,17 @@ if TYPE_CHECKING:
     from tests.kernel.conftest import Start
 
 MS = 1_000_000
-#: The kernel's account goes by a clock that is read once for all that is done under the lock of a run queue
-#: (`rq_clock`), ours by one that a program reads some instructions later. Of single waits that is a few microseconds,
-#: under emulation some 50; of all together it was a hundredth at most where they were measured, on 6.18 and 7.3.
+#: Of all waits together; a hundredth was the most where it was measured, on 6.18 and 7.3.
 CLOSE = 0.02
-SKEW = 2 * MS
+
+
+def skew() -> int:
+    """Return how many nanoseconds a wait may differ from the kernel's account of it.
+
+    That goes by a clock that is read once for all that is done under the lock of a run queue (`rq_clock`), ours by one
+    that a program reads some instructions later: 4 microseconds in the mean here, 110 under emulation.
+    """
+    return 200_000 if forked.Process.possible() else 20_000
 
 
 @pytest.fixture
@@ -55,7 +62,8 @@ def agree(
     assert all(sum(bucket.count for bucket in row.buckets) == row.count for row in rows)
     total = sum(row.total_ns for row in rows)
     lacking = ledger.unpaired * max(row.max_ns for row in rows)
-    assert waited * (1 - CLOSE) - SKEW - lacking <= total <= waited * (1 + CLOSE) + SKEW
+    apart = times * skew() + waited * CLOSE
+    assert waited - apart - lacking <= total <= waited + apart
 
 
 @pytest.mark.smoke
