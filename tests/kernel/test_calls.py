@@ -113,7 +113,7 @@ def test_calls_of_a_function_of_the_kernel_of_all_cpus(
     assert done - lab.may_lack(ended.ledger) <= counts(ended)["do_sys_openat2"] <= done
 
 
-@pytest.mark.smoke
+@pytest.mark.full
 def test_a_wildcard_over_functions_of_the_kernel(start: Start, opener: lab.Opener) -> None:
     skip_without("kprobe")
     tool = start("calls", "do_sys_*", "tcp_*", *SELDOM, "--pid", str(opener.pid)).attached()

@@ -30,7 +30,7 @@ IDENTITIES: dict[str, Callable[[], None]] = {
     "nobody-bpf": identity.nobody(identity.CAP_BPF),
 }
 #: Every tool is attached by every hook, as it is for root.
-LONG = ("root-without-tracefs", "nobody-bpf-perfmon")
+LONG = ("root", "root-without-tracefs", "nobody-bpf-perfmon")
 #: For each tool: the kinds of hooks that it takes by itself, or None if it does not work; and those that can be forced.
 Abilities = dict[str, tuple[set[str] | None, set[str]]]
 
@@ -177,6 +177,7 @@ def features(done: subprocess.CompletedProcess[str]) -> dict[tuple[str, str], di
     return {(record["group"], record["name"]): record for record in records if record["type"] == "feature"}
 
 
+@pytest.mark.full
 def test_features_are_what_the_machine_says_elsewhere(iface: str) -> None:
     # Others may make and remove interfaces meanwhile.
     interfaces = set(os.listdir("/sys/class/net"))  # noqa: PTH208  names

@@ -151,6 +151,7 @@ def test_every_kind_of_failure(start: Start, executions: lab.Executions, hook: s
     assert (ledger["pending"], ledger["unpaired"], ended.status, ended.stderr) == (0, 0, 0, "")
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("hook", HOOKS)
 def test_of_threads_that_execute_at_once_one_wins_and_the_others_are_accounted_for(
     start: Start, executions: lab.Executions, hook: str

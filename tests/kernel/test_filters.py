@@ -72,7 +72,7 @@ def opens(events: list[lab.Record]) -> Counter[str]:
 
 
 @pytest.mark.smoke
-@pytest.mark.parametrize("command", ["open", "dashboard"])
+@pytest.mark.parametrize("command", ["open", pytest.param("dashboard", marks=pytest.mark.full)])
 def test_a_tree_is_all_of_it_and_nobody_else(start: Start, family: lab.Family, command: str) -> None:
     tree, neighbour = grown(family.folder), grown(family.folder)
     root, _ = family.do("plant", [tree, neighbour])

@@ -234,7 +234,7 @@ def test_values_of_each_cpu_are_added_up_and_shown_apart(pinned: Path) -> None:
     assert [line["values"] for line in dumped(number)] == [None] * 3
 
 
-@pytest.mark.smoke
+@pytest.mark.full
 def test_all_maps_of_an_object_are_as_bpftool_has_them(pinned: Path) -> None:
     lab.update_map(pinned / "untyped", b"\1\2\3", b"\0\1\2\3\xff")
     lab.update_map(pinned / "actions", bytes((2, 0, 0, 0)), bytes((7, 0, 0, 0)))
