@@ -118,12 +118,14 @@ def test_new_tasks_wait_too(caller: lab.Caller) -> None:
 @pytest.mark.parametrize("condition", ["tid", "uid", "name"])
 def test_filters_mean_who_waits(caller: lab.Caller, condition: str) -> None:
     caller.do("named", ["waiter"])
+    # Some may be unseen where a kernel hides its init, as said above.
+    asked, seen = 30, 25
     wanted = {"tid": caller.pid, "uid": os.getuid(), "name": "waiter"}
     unwanted = {"tid": 1, "uid": 54_321, "name": "nobody"}
-    for conditions, expected in ((wanted, 23), (unwanted, 0)):
+    for conditions, expected in ((wanted, seen), (unwanted, 0)):
         keep = {condition: conditions[condition]}
         with ebpflab.runqueue(by=["pid"], **keep) as counter:  # type: ignore[arg-type]
-            caller.do("sleeps", (23, 1_000))
+            caller.do("sleeps", (asked, 1_000))
             summary = counter.stop()
         counts = {row.pid: row.count for row in summary.counts.rows}
         assert counts.get(caller.pid, 0) >= expected
@@ -149,7 +151,7 @@ def test_by_cgroup_and_of_a_cgroup(caller: lab.Caller, version: str) -> None:
         found = {}
         for name, group in (("upper", upper), ("below", below), ("beside", beside)):
             with ebpflab.runqueue(cgroup=group.path, by=["cgroup"]) as counter:
-                caller.do("sleeps", (23, 1_000))
+                caller.do("sleeps", (30, 1_000))
                 summary = counter.stop()
             found[name] = {row.cgroup: row.count for row in summary.counts.rows}
             assert summary.ledger.balanced
@@ -159,7 +161,7 @@ def test_by_cgroup_and_of_a_cgroup(caller: lab.Caller, version: str) -> None:
         for name in ("upper", "below"):
             # Where events are told by another hierarchy it is another cgroup.
             assert len(found[name]) == 1
-            assert sum(found[name].values()) >= 23
+            assert sum(found[name].values()) >= 25
             assert version == "v1" or set(found[name]) == {told}
 
 
