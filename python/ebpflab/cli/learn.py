@@ -136,8 +136,8 @@ def _possible(lesson: Any) -> Any:  # noqa: ANN401  they are imported late
         hook = lacking(variant)
         if hook is None:
             return variant
-        fix = f"; {hook.fix}" if hook.fix else ""
-        complain(f"{lesson.stem} by {variant.name} cannot be checked on this machine now: {hook.found}{fix}")
+        fix = f"; it takes: {hook.fix}" if hook.fix else ""
+        complain(f"{lesson.stem} by {variant.name} cannot be checked on this machine: {hook.found}{fix}")
     return lesson.variants[0]
 
 
