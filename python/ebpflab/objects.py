@@ -139,6 +139,11 @@ class UserProgram:
         """Runs, and how many nanoseconds they took, while runs are measured (`sysctl kernel.bpf_stats_enabled=1`)."""
         return self._native.about(self.name)[2:]
 
+    @property
+    def missed(self) -> int | None:
+        """Runs that the kernel skipped, as it does of a program that it preempted on the same CPU; None before Linux 5.12."""
+        return self._native.missed(self.name)
+
 
 class Globals(MutableMapping[str, Any]):
     """The global variables of an object. They can be set until it is loaded, and read always."""

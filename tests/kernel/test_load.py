@@ -295,6 +295,7 @@ def test_how_often_programs_run(objects: Path) -> None:
         before = obj.programs["on_sys_enter"].run_stats
         ebpflab.programs(stats=0.01)
         runs, nanoseconds = obj.programs["on_sys_enter"].run_stats
+        assert obj.programs["on_sys_enter"].missed == 0 or lab.preemptible() or lab.RELEASE < (5, 12)
         # The sleep that was measured is a system call itself.
         assert runs > before[0]
         assert nanoseconds > before[1]

@@ -97,6 +97,10 @@ impl UserObject {
         self.with(py, |object| object.about(program))
     }
 
+    fn missed(&self, py: Python<'_>, program: &str) -> PyResult<Option<u64>> {
+        self.with(py, |object| object.missed(program))
+    }
+
     fn put(&self, py: Python<'_>, array: &str, slot: u32, program: &str) -> PyResult<()> {
         self.with(py, |object| object.put(array, slot, program))
     }

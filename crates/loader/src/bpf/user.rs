@@ -302,6 +302,18 @@ impl UserObject {
         Ok((about.id, about.verified_instructions, about.run_count, about.run_time_ns))
     }
 
+    /// Runs of a program that the kernel skipped, as it does of one that it has preempted on the same CPU; `None` before
+    /// Linux 5.12.
+    ///
+    /// # Errors
+    /// [`Error::Object`] for a program that is not loaded yet.
+    pub fn missed(&self, name: &str) -> Result<Option<u64>> {
+        let object = self.loaded.as_ref().ok_or_else(|| no_program(name))?;
+        let fd = object.ebpf.program(name).ok_or_else(|| no_program(name))?.fd();
+        let fd = fd.map_err(|error| Error::Object(with_causes(&error)))?;
+        sys::recursion_misses(fd.as_fd()).map_err(Error::os(format!("ask about program {name}")))
+    }
+
     /// A map, loaded before if it is not yet.
     ///
     /// # Errors
