@@ -141,7 +141,7 @@ class UserProgram:
 
     @property
     def missed(self) -> int | None:
-        """Runs that the kernel skipped, as it does of a program that it preempted on the same CPU; None before Linux 5.12."""
+        """Runs that the kernel skipped, as of a program that it has preempted on that CPU; None before Linux 5.12."""
         return self._native.missed(self.name)
 
 
@@ -275,9 +275,9 @@ class UserMap(MutableMapping[Any, Any]):
 class Events:
     """Records as they come. Ends never by itself: `read` returns what there is, iterating waits.
 
-    `lost` is how many did not fit into perf buffers, as the kernel tells it with the next record that fits into the buffer
-    of that CPU; None for a ring buffer, where only the program is told (by what `bpf_ringbuf_output` returns), and has to
-    count them itself.
+    `lost` is how many did not fit into perf buffers, as the kernel tells it with the next record that fits into the
+    buffer of that CPU; None for a ring buffer, where only the program is told (by what `bpf_ringbuf_output` returns),
+    and has to count them itself.
     """
 
     def __init__(self, native: _ebpflab.UserEvents) -> None:
