@@ -61,9 +61,9 @@ impl Opener<'_> {
     ///
     /// # Errors
     /// [`Error::Object`] for a file that is none.
-    pub(crate) fn pins(mut self, folder: &Path) -> Result<Self> {
-        self.pins = map_names(&self.bytes)?.into_iter().map(|name| (folder.join(&name), name)).collect();
-        Ok(self)
+    pub(crate) fn pins(self, folder: &Path) -> Result<Self> {
+        let names = map_names(&self.bytes)?;
+        Ok(names.iter().fold(self, |opener, name| opener.pin(name, &folder.join(name))))
     }
 }
 

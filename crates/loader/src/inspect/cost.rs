@@ -67,7 +67,8 @@ impl Measured {
         let is_told =
             |program: &&Program| is_pinned(program) || program.holders.iter().any(|holder| told.contains(&holder.pid));
         let mut all = of_programs("all", programs.iter().filter(is_told), seconds);
-        all.reader_percent = costs.iter().map(|cost| cost.reader_percent).sum();
+        // Not `sum`, which makes -0 of nothing.
+        all.reader_percent = costs.iter().map(|cost| cost.reader_percent).fold(0.0, |sum, each| sum + each);
         all.memory_bytes = costs.iter().map(|cost| cost.memory_bytes).sum();
         costs.push(all);
         Ok(costs)
