@@ -70,14 +70,17 @@ class Report:
             (True, "The check finds a map by its name in the source: leave the names of the statics as they were."),
         )
 
-    def attach(self, obj: Object, name: str, *kinds: str, target: str | None = None) -> None:
+    def attach(self, obj: Object, name: str, *kinds: str, target: str | None = None, only: str | None = None) -> None:
         """Attach all programs, some of them of each of these kinds, to the target, or else where their sections say.
 
         Raises:
-            StopError: There is no such program, or the kernel refuses it.
+            StopError: There is no such program, or the kernel refuses it; or none is named `only`, if that is given.
 
         """
-        programs = list(obj.programs.values())
+        if only and only not in obj.programs:
+            told = "The check finds a program by the name of its function: leave it as it was."
+            self.need(name, f"a program {only}", ", ".join(obj.programs) or "no program at all", (True, told))
+        programs = [obj.programs[only]] if only else list(obj.programs.values())
         lacking = [kind for kind in kinds if kind not in {program.kind for program in programs}]
         found = ", ".join(f"{program.name} ({program.kind})" for program in programs) or "no program at all"
         if lacking:

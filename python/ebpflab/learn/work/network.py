@@ -101,11 +101,16 @@ def ethernet(kind: int, content: bytes) -> bytes:
     return bytes(12) + struct.pack("!H", kind) + content
 
 
-def ipv4(protocol: int, payload: bytes = b"", source: str = "192.0.2.1") -> bytes:
-    """Return a frame with a packet to where nobody is, so that nobody answers."""
+def ipv4(protocol: int, payload: bytes = b"", source: str = "192.0.2.1", options: int = 0) -> bytes:
+    """Return a frame with a packet to where nobody is, so that nobody answers; with so many words of options."""
+    size = 20 + 4 * options
     # A time to live that is no number of a protocol that is counted.
-    head = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), draw(0, 0xFFFF), 0, draw(64, 255), protocol, 0)
-    return ethernet(IPV4, head + socket.inet_aton(source) + socket.inet_aton("198.51.100.7") + payload)
+    first = struct.pack(
+        "!BBHHHBBH", 0x45 + options, 0, size + len(payload), draw(0, 0xFFFF), 0, draw(64, 255), protocol, 0
+    )
+    addresses = socket.inet_aton(source) + socket.inet_aton("198.51.100.7")
+    # An option of one byte that says nothing.
+    return ethernet(IPV4, first + addresses + b"\x01" * (4 * options) + payload)
 
 
 def ipv6(protocol: int, tenth: int) -> bytes:
