@@ -65,6 +65,11 @@ class Object:
         self._native.load()
 
     @property
+    def kernel_fields(self) -> tuple[str, ...]:
+        """What it asks about the kernel's types, as `task_struct.real_parent`; loading puts the answers in (CO-RE)."""
+        return tuple(self._native.kernel_fields())
+
+    @property
     def loaded(self) -> bool:
         """Whether its maps exist."""
         return self._native.is_loaded()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import ebpflab
+
 
 @dataclass(frozen=True)
 class Wrong:
@@ -24,6 +26,9 @@ class Wrong:
     fails: str
     says: str
 
+
+#: Where `filename` is in `struct linux_binprm` on this kernel.
+FILENAME = next(member.offset for member in ebpflab.btf("linux_binprm").members if member.name == "filename")
 
 WRONG = (
     Wrong(
@@ -399,5 +404,50 @@ WRONG = (
         ),
         "SENT has how many",
         "What is forbidden is counted as sent too",
+    ),
+    Wrong(
+        "co_re",
+        "the offset that it has on this kernel",
+        (("read(bprm, linux_binprm_filename())", f"read(bprm, {FILENAME})"),),
+        "The program asks the kernel",
+        "An offset is a number in the program",
+    ),
+    Wrong(
+        "co_re",
+        "the thread of the parent",
+        (("read(parent, task_struct_tgid())", "read(parent, task_struct_pid())"),),
+        "`parent` is the id",
+        "These are ids of threads",
+    ),
+    Wrong(
+        "co_re",
+        "the process itself",
+        (("read(parent, task_struct_tgid())", "read(task, task_struct_tgid())"),),
+        "`parent` is the id",
+        "These are the processes themselves",
+    ),
+    Wrong(
+        "co_re",
+        "a pointer that is not followed",
+        (
+            (
+                "*const u8 = read(task, task_struct_real_parent())?",
+                "*const u8 = task.wrapping_add(task_struct_real_parent() as usize)",
+            ),
+        ),
+        "`parent` is the id",
+        "These are no ids of the workload",
+    ),
+    Wrong(
+        "co_re",
+        "the address of the name for the name",
+        (
+            (
+                "*const u8 = read(bprm, linux_binprm_filename())?",
+                "*const u8 = bprm.wrapping_add(linux_binprm_filename() as usize)",
+            ),
+        ),
+        "`filename` is the name",
+        "In the struct is the address of the name",
     ),
 )

@@ -70,6 +70,10 @@ impl UserObject {
         self.with(py, |object| Ok(object.globals()))
     }
 
+    fn kernel_fields(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.with(py, |object| Ok(object.kernel_fields().into_iter().collect()))
+    }
+
     fn global_value<'py>(&self, py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> {
         let value = self.with(py, |object| object.global(name))?;
         data::to_python(py, &value)

@@ -149,18 +149,21 @@ def check(folder: _Folder = _HERE) -> None:
     """
 
     def do() -> None:
+        from tempfile import TemporaryDirectory  # noqa: PLC0415
+
         from ebpflab.learn import toolchain, workspace  # noqa: PLC0415
 
         found = workspace.find(folder)
         _require(found)
         complain(f"building {found.source}")
-        try:
-            built = toolchain.build(found)
-        except toolchain.BuildError as error:
-            complain("it does not compile; the compiler says:")
-            _repeat(str(error))
-            raise typer.Exit(1) from None
-        _judge(found, built)
+        with TemporaryDirectory(prefix="ebpflab-") as ours:
+            try:
+                built = toolchain.build(found, Path(ours))
+            except toolchain.BuildError as error:
+                complain("it does not compile; the compiler says:")
+                _repeat(str(error))
+                raise typer.Exit(1) from None
+            _judge(found, built)
 
     _guarded(do)
 

@@ -19,12 +19,11 @@ def build(folder: str | Path = ".") -> Path:
         NotSupportedError: There is no toolchain; `ebpflab learn setup` installs one.
 
     """
-    from ebpflab.learn import check, toolchain, workspace  # noqa: PLC0415  the list of lessons needs none of it
+    from ebpflab.learn import toolchain, workspace  # noqa: PLC0415  the list of lessons needs none of it
 
-    try:
-        built = toolchain.build(workspace.find(Path(folder)))
-    except toolchain.BuildError as error:
-        raise ValueError(str(error)) from None
     to = tempfile.TemporaryDirectory(prefix="ebpflab-")
     atexit.register(to.cleanup)
-    return check.copied(built, Path(to.name))
+    try:
+        return toolchain.build(workspace.find(Path(folder)), Path(to.name))
+    except toolchain.BuildError as error:
+        raise ValueError(str(error)) from None

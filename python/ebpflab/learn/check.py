@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ebpflab.doctor import features
@@ -13,6 +10,8 @@ from ebpflab.learn.report import Report, StopError
 from ebpflab.objects import load
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ebpflab.learn.lesson import Lesson, Variant
     from ebpflab.records import Feature
 
@@ -32,16 +31,6 @@ def check(lesson: Lesson, variant: str, bpf_object: Path) -> Report:
 
     """
     report = Report(lesson.requirements, variant)
-    with tempfile.TemporaryDirectory(prefix="ebpflab-") as folder:
-        copy = copied(bpf_object, Path(folder))
-        with load(copy) as obj, contextlib.suppress(StopError):
-            lesson.check(report, obj)
+    with load(bpf_object) as obj, contextlib.suppress(StopError):
+        lesson.check(report, obj)
     return report
-
-
-def copied(bpf_object: Path, folder: Path) -> Path:
-    """Copy an object to where only we may write it, as `load` wants it: under sudo it is somebody else's."""
-    copy = folder / bpf_object.name
-    shutil.copyfile(bpf_object, copy)
-    copy.chmod(0o600)
-    return copy

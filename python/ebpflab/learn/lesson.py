@@ -30,6 +30,7 @@ STEMS = (
     "tc",
     "cgroup_skb",
     "uprobe",
+    "co_re",
 )
 
 
@@ -83,6 +84,9 @@ class Lesson:
         own["user.py"] = lay(self.text("user.py"), variant, solved=solved)
         own["README.md"] = self.text("theory.md")
         template = {to: _template(name).replace("LESSON", self.stem) for to, name in _TEMPLATE.items()}
+        if "src/core.ll" in own:
+            own["build.rs"] = self.text("build.rs")
+            template["Cargo.toml"] = template["Cargo.toml"].replace(_NO_BUILD, "")
         if "src/user.rs" not in own:
             template = {to: text for to, text in template.items() if not to.startswith("user/")}
             template["Cargo.toml"] = template["Cargo.toml"].replace(_MEMBERS, "")
@@ -91,7 +95,7 @@ class Lesson:
     def _sources(self) -> list[str]:
         """Return the names of its sources in Rust: not each has a user side, or what both share."""
         folder = _FOLDER / "lessons" / self.stem
-        return [name for name in ("ebpf.rs", "common.rs", "user.rs") if (folder / name).exists()]
+        return [name for name in ("ebpf.rs", "common.rs", "core.ll", "user.rs") if (folder / name).exists()]
 
     def hints(self) -> list[str]:
         """Return the hints, the first first."""
@@ -100,6 +104,8 @@ class Lesson:
 
 #: What a workspace without a user side in Rust has not.
 _MEMBERS = 'members = ["user"]\ndefault-members = ["user"]\n'
+#: What a workspace with something to link beside the program has not.
+_NO_BUILD = "build = false\n"
 #: Where the files of the template go. What begins with a dot, or is a manifest, has another name there, so that no tool
 #: takes it for its own.
 _TEMPLATE = {

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import platform
+import shutil
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +18,8 @@ from ebpflab.errors import NotSupportedError
 from ebpflab.learn.invoker import invoker
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ebpflab.learn.workspace import Workspace
 
 #: The script that installs the toolchain.
@@ -91,10 +96,11 @@ def _first_line(*command: str) -> str | None:
     return next(iter(done.stdout.splitlines()), "")
 
 
-def build(workspace: Workspace) -> Path:
-    """Compile the program of a workspace; return the object.
+def build(workspace: Workspace, folder: Path) -> Path:
+    """Compile the program of a workspace; return the object, which is in the folder then, and only ours to write.
 
-    Everything is compiled into one folder for all lessons, so that what they share is compiled once.
+    Everything is compiled into one place for all lessons, so that what they share is compiled once. There the object
+    has the name of its lesson, so another build has to wait until it is copied.
 
     Raises:
         NotSupportedError: There is no toolchain, or none for this machine.
@@ -124,14 +130,34 @@ def build(workspace: Workspace) -> Path:
         "--",
         f"--cfg=lesson_{_hash(workspace)}",
     ]
-    done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True, check=False, **process)
-    if done.returncode != 0:
-        raise BuildError(done.stderr.rstrip() or f"cargo ended with status {done.returncode} and said nothing")
-    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    built = {message["target"]["name"]: message["executable"] for message in messages if message.get("executable")}
-    if workspace.lesson.stem not in built:
-        raise BuildError(f"Cargo.toml has no [[bin]] named {workspace.lesson.stem} any more")
-    return Path(built[workspace.lesson.stem])
+    with _alone(Path(target)):
+        done = subprocess.run(command, cwd=workspace.folder, capture_output=True, text=True, check=False, **process)
+        if done.returncode != 0:
+            raise BuildError(done.stderr.rstrip() or f"cargo ended with status {done.returncode} and said nothing")
+        messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        built = {message["target"]["name"]: message["executable"] for message in messages if message.get("executable")}
+        if workspace.lesson.stem not in built:
+            raise BuildError(f"Cargo.toml has no [[bin]] named {workspace.lesson.stem} any more")
+        return copied(Path(built[workspace.lesson.stem]), folder)
+
+
+@contextmanager
+def _alone(target: Path) -> Iterator[None]:
+    """Have nobody else build into this folder at the same time."""
+    with invoker().files():
+        target.mkdir(parents=True, exist_ok=True)
+        lock = (target / "ebpflab.lock").open("w")
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def copied(bpf_object: Path, folder: Path) -> Path:
+    """Copy an object to where only we may write it, as `load` wants it: under sudo it is somebody else's."""
+    copy = folder / bpf_object.name
+    shutil.copyfile(bpf_object, copy)
+    copy.chmod(0o600)
+    return copy
 
 
 def _hash(workspace: Workspace) -> str:
@@ -141,7 +167,7 @@ def _hash(workspace: Workspace) -> str:
     are older. As an argument of the compiler the hash keeps it from that.
     """
     found = hashlib.sha256(bytes(workspace.folder))
-    for file in sorted((workspace.folder / "src").rglob("*.rs")):
+    for file in sorted(file for file in (workspace.folder / "src").rglob("*") if file.suffix in {".rs", ".ll"}):
         found.update(b"\0%b\0%b" % (bytes(file), file.read_bytes()))
     return found.hexdigest()
 

@@ -272,7 +272,9 @@ fn btf_for(elf: &[u8]) -> Result<Option<Btf>> {
         return Ok(None);
     }
     let cut_down = |kernel: &[u8]| match questions {
-        Some(questions) if !questions.contains(&TYPE_ID_TARGET) => btf::like_those_of(section(elf, ".BTF")?, kernel),
+        Some(questions) if questions.iter().all(|of| of.kind != TYPE_ID_TARGET) => {
+            btf::like_those_of(section(elf, ".BTF")?, kernel)
+        }
         _ => None,
     };
     kernel_btf("finding fields of the kernel's structs", cut_down).map(Some)

@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     io::Read as _,
     os::{
@@ -135,6 +135,13 @@ impl UserObject {
     /// The names of its globals: variables that are no part of a program.
     pub fn globals(&self) -> Vec<String> {
         self.globals.keys().cloned().collect()
+    }
+
+    /// What it asks about the kernel's types (CO-RE): fields and types, in the kernel's names.
+    pub fn kernel_fields(&self) -> BTreeSet<String> {
+        let questions = section(&self.elf, ".BTF.ext").and_then(btf::questions).unwrap_or_default();
+        let btf = self.btf.as_deref();
+        questions.iter().filter_map(|question| btf?.asked_for(question)).collect()
     }
 
     /// Whether its maps exist.
@@ -509,9 +516,25 @@ fn globals(elf: &[u8], btf: Option<&Btf<'_>>) -> BTreeMap<String, Global> {
 /// The type of a variable of a section.
 fn variable(btf: &Btf<'_>, section: &str, name: &str) -> Option<u32> {
     btf.named(section).find_map(|number| match btf.shape(number)? {
-        Shape::Struct { members, .. } => members.iter().find(|member| member.name == name).map(|member| member.number),
+        Shape::Struct { members, .. } => {
+            members.iter().find(|member| member.name == name).map(|member| unwrapped(btf, member.number))
+        }
         _ => None,
     })
+}
+
+/// The type inside of what aya and Rust wrap around a variable: that of a `Global<u32>` is `u32`. bpf-linker writes the
+/// `<` of such names as `_3C_`.
+fn unwrapped(btf: &Btf<'_>, mut number: u32) -> u32 {
+    const WRAPPERS: [&str; 5] =
+        ["Global_3C_", "MaybeUninit_3C_", "ManuallyDrop_3C_", "MaybeDangling_3C_", "UnsafeCell_3C_"];
+    while let Some((bare, Shape::Struct { bytes, members, .. })) = btf.bare(number)
+        && WRAPPERS.iter().any(|wrapper| btf.name_of(bare).starts_with(wrapper))
+        && let Some(inner) = members.iter().find(|member| btf.size(member.number) == Some(bytes))
+    {
+        number = inner.number;
+    }
+    number
 }
 
 fn kind(section: &ProgramSection) -> &'static str {
@@ -653,5 +676,20 @@ fn map_data(map: &Map) -> &MapData {
         | Map::StackTraceMap(data)
         | Map::Unsupported(data)
         | Map::XskMap(data) => data,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::objects;
+
+    #[test]
+    fn a_global_of_aya_is_what_is_in_it() {
+        let mut object = UserObject::parse(objects::RETURNS.to_vec()).expect("an object");
+        assert_eq!(object.global("BY").expect("a global"), Data::Unsigned(0));
+        object.set_global("BY", &Data::Unsigned(3)).expect("a number");
+        assert_eq!(object.global("BY").expect("a global"), Data::Unsigned(3));
+        assert!(matches!(object.global("FILTER").expect("a global"), Data::Struct(..)));
     }
 }

@@ -95,32 +95,45 @@ pub(crate) fn string(bytes: &[u8], offset: u32) -> Option<String> {
     Some(String::from_utf8_lossy(text).into_owned())
 }
 
-/// What an object asks about the kernel's types (`enum bpf_core_relo_kind`), from its section `.BTF.ext`.
-pub(crate) fn questions(btf_ext: &[u8]) -> Option<Vec<u32>> {
+/// Something that an object asks about the kernel's types (`struct bpf_core_relo`).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Question {
+    /// The type, in the object's own type information.
+    number: u32,
+    /// Where the string is that says which member of it: their indices, with colons between.
+    access: u32,
+    /// What it wants to know (`enum bpf_core_relo_kind`).
+    pub(crate) kind: u32,
+}
+
+/// What an object asks about the kernel's types, from its section `.BTF.ext`.
+pub(crate) fn questions(btf_ext: &[u8]) -> Option<Vec<Question>> {
     const CORE_RELO_OFF: usize = 24;
-    const KIND: usize = 12;
+    const RECORD_LEN: usize = 16;
     if (word(btf_ext, 4)? as usize) < CORE_RELO_OFF + 8 {
         return Some(Vec::new());
     }
     let start = (word(btf_ext, 4)? as usize).checked_add(word(btf_ext, CORE_RELO_OFF)? as usize)?;
     let len = word(btf_ext, CORE_RELO_OFF + 4)? as usize;
     let mut rest = btf_ext.get(start..start.checked_add(len)?)?;
-    let mut kinds = Vec::new();
+    let mut questions = Vec::new();
     if rest.is_empty() {
-        return Some(kinds);
+        return Some(questions);
     }
     let size = word(rest, 0)? as usize;
-    if size < KIND + 4 {
+    if size < RECORD_LEN {
         return None;
     }
     rest = &rest[4..];
     while !rest.is_empty() {
         // A section of the object: its name, and how many records it has.
         let (records, others) = rest.get(8..)?.split_at_checked(size.checked_mul(word(rest, 4)? as usize)?)?;
-        kinds.extend(records.chunks_exact(size).filter_map(|record| word(record, KIND)));
+        questions.extend(records.chunks_exact(size).filter_map(|record| {
+            Some(Question { number: word(record, 4)?, access: word(record, 8)?, kind: word(record, 12)? })
+        }));
         rest = others;
     }
-    Some(kinds)
+    Some(questions)
 }
 
 /// Gives a section of an object another name, in its type information and in what that tells of code (`.BTF.ext`).
@@ -362,6 +375,8 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use aya_obj::{
         Object,
         btf::{Btf, BtfKind},
@@ -384,7 +399,7 @@ mod tests {
         file.section_by_name(".BTF").expect("types").data().expect("bytes")
     }
 
-    fn questions_of(elf: &[u8]) -> Vec<u32> {
+    fn questions_of(elf: &[u8]) -> Vec<Question> {
         let file = object::File::parse(elf).expect("an object");
         questions(file.section_by_name(".BTF.ext").expect("records").data().expect("bytes")).expect("well formed")
     }
@@ -443,8 +458,14 @@ mod tests {
         const FIELD_EXISTS: u32 = 2;
         assert!(questions_of(objects::XDP).is_empty());
         let asked = questions_of(objects::OPEN);
-        assert!(asked.contains(&FIELD_BYTE_OFFSET) && asked.contains(&FIELD_EXISTS));
-        assert!(asked.iter().all(|kind| [FIELD_BYTE_OFFSET, FIELD_EXISTS].contains(kind)));
+        let kinds: BTreeSet<_> = asked.iter().map(|question| question.kind).collect();
+        assert_eq!(kinds, [FIELD_BYTE_OFFSET, FIELD_EXISTS].into());
+        let types = super::Btf::parse(types_of(objects::OPEN)).expect("well formed");
+        let fields: BTreeSet<_> =
+            asked.iter().map(|question| types.asked_for(question).expect("the path of a member")).collect();
+        for field in ["task_struct.group_leader", "dentry.d_name.len", "pid.numbers[0].nr"] {
+            assert!(fields.contains(field), "{fields:?}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What a type is.
 
-use super::{Btf, MEMBER_LEN, TYPE_LEN, Type, kind, word};
+use super::{Btf, MEMBER_LEN, Question, TYPE_LEN, Type, kind, word};
 
 /// How deep types may be in each other; the kernel takes 32.
 pub(super) const DEEPEST: usize = 64;
@@ -117,6 +117,36 @@ impl Btf<'_> {
             }
         }
         None
+    }
+
+    /// What a question is about, as people write it: `task_struct.real_parent`. Of the flavours of a struct
+    /// (`task_struct___old`) it is the kernel's name.
+    pub(crate) fn asked_for(&self, question: &Question) -> Option<String> {
+        let mut indices = self.str(question.access)?.split(':').map(|index| index.parse::<usize>().ok());
+        let name = self.name_of(question.number);
+        let mut path = name.split("___").next()?.to_owned();
+        let first = indices.next()??;
+        if let (_, Shape::Enum { names, .. }) = self.bare(question.number)? {
+            return Some(format!("{path}.{}", names.get(first)?.0));
+        }
+        let mut number = question.number;
+        for index in indices {
+            match self.bare(number)?.1 {
+                Shape::Struct { members, .. } => {
+                    let member = members.get(index?)?;
+                    if !member.name.is_empty() {
+                        path += &format!(".{}", member.name);
+                    }
+                    number = member.number;
+                }
+                Shape::Array { element, .. } => {
+                    path += &format!("[{}]", index?);
+                    number = element;
+                }
+                _ => return None,
+            }
+        }
+        Some(path)
     }
 
     /// How many bytes a value has.

@@ -137,6 +137,24 @@ def executes(plan: list[tuple[str, bool]]) -> list[tuple[int, int]]:
     return done
 
 
+def spawn(paths: list[str], children: list[int]) -> None:
+    """Execute programs, each in a child; add the children's ids."""
+    for path in paths:
+        child = os.posix_spawn(path, [path], {})
+        os.waitpid(child, 0)
+        children.append(child)
+
+
+def spawns(plan: list[list[str]]) -> list[int]:
+    """Have each thread execute its programs, one thread after the other; return the children's ids."""
+    children: list[int] = []
+    spawn(plan[0], children)
+    for thread, paths in zip(THREADS[1:], plan[1:], strict=True):
+        thread.start(partial(spawn, paths, children))
+        thread.wait()
+    return children
+
+
 def become(path: str, writing: int, *, by_other: bool) -> None:
     """Tell the id of the thread that executes the program, and execute it."""
 
@@ -152,7 +170,7 @@ def become(path: str, writing: int, *, by_other: bool) -> None:
 
 LIBC = ctypes.CDLL(None)
 LIBC.a64l.restype = ctypes.c_long
-COMMANDS = {function.__name__: function for function in (in_turn, at_once, calls, decodes, sends, executes)}
+COMMANDS = {function.__name__: function for function in (in_turn, at_once, calls, decodes, sends, executes, spawns)}
 THREADS = [Thread(is_main=number == 0) for number in range(int(sys.argv[1]))]
 
 
