@@ -46,6 +46,7 @@ def test_maps_globals_and_events_are_what_the_program_wrote(objects: Path) -> No
             True,
         )
         assert plain(obj.globals["pair"]) == {"pid": 1, "parity": "ODD"}
+        assert obj.kernel_fields == ("task_struct.tgid",)
         obj.globals["target"] = os.getpid()
         obj.globals["pair"] = {"pid": 7, "parity": "EVEN"}
         with pytest.raises(ValueError, match="global target: -1 does not fit 32 bits"):
@@ -376,7 +377,7 @@ def test_run_attaches_what_is_told_to_what_is_told(objects: Path) -> None:
     with running.stdout as out, running.stderr as err:
         assert err.readline() == "ebpflab: on_call attached by uprobe to libc:labs; Ctrl-C ends it\n"
         assert err.readline() == "ebpflab: on_rename attached by tracepoint to task:task_rename; Ctrl-C ends it\n"
-        name = Path("/proc/self/comm").read_text()
+        name = Path("/proc/self/comm").read_text().strip()
         for _ in range(CALLS):
             Path("/proc/self/comm").write_text(name)
         for _ in range(2):
