@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -116,10 +117,23 @@ def test_calls_of_a_function_of_the_kernel_of_all_cpus(
 @pytest.mark.full
 def test_a_wildcard_over_functions_of_the_kernel(start: Start, opener: lab.Opener) -> None:
     skip_without("kprobe")
-    tool = start("calls", "do_sys_*", "tcp_*", *SELDOM, "--pid", str(opener.pid)).attached()
-    assert len(tool.first["hooks"]) > 100
+    # Two wildcards that overlap, and a function that one of them has already.
+    targets = ("do_sys_*", "tcp_*", "do_sys_open*", "kprobe:do_sys_openat2")
+    tool = start("calls", *targets, *SELDOM, "--pid", str(opener.pid)).attached()
+    kinds = Counter(hook["kind"] for hook in tool.first["hooks"])
+    assert len({hook["target"] for hook in tool.first["hooks"]}) == kinds.total() > 300
+    at_once = [link for link in ebpflab.links() if link.kind == "kprobe_multi"]
+    if " register_fprobe_ips\n" in Path("/proc/kallsyms").read_text(encoding="ascii"):
+        told = [int((link.target or "0 functions").removesuffix(" functions")) for link in at_once]
+        assert sum(told) in {0, kinds["kprobe_multi"]}, "the kernel tells how many from 6.6 on"
+        assert kinds["kprobe_multi"] > 300
+    else:
+        assert (set(kinds), at_once) == ({"kprobe"}, [])
     done = opener.do("opens", 23)
-    assert counts(tool.stop())["do_sys_openat2"] == done
+    ended = tool.stop()
+    assert counts(ended)["do_sys_openat2"] == done
+    assert sum(counts(ended).values()) == ended.ledger["submitted"]
+    assert not [link for link in ebpflab.links() if link.kind == "kprobe_multi"]
 
 
 @pytest.mark.skipif(lab.probe("kprobe") is None or lab.probe("fentry") is None, reason="the kernel can do it")

@@ -84,6 +84,7 @@ def test_open_sees_the_same_23_opens(start: Start, opener: lab.Opener, hook: str
     who = {tuple(event[field] for field in ("pid", "tid", "flags", "mode", "dirfd")) for event in ended.events}
     assert who == {(opener.pid, opener.pid, 0, 0, AT_FDCWD)}
     assert (ended.ledger["submitted"], ended.ledger["faults"], ended.ledger["pending"]) == (23, 0, 0)
+    assert (ended.ledger["missed"] is not None) == lab.counts_missed(hook)
     assert (ended.status, ended.stderr) == (0, "")
 
 
@@ -95,6 +96,7 @@ def test_count_counts_the_same_23_opens(start: Start, opener: lab.Opener, hook: 
     ended = tool.stop()
     assert [(row["pid"], row["count"]) for row in ended.summary["counts"]] == [(opener.pid, 23)]
     assert ended.ledger["submitted"] == 23
+    assert (ended.ledger["missed"] is not None) == lab.counts_missed(hook)
     assert (ended.status, ended.stderr) == (0, "")
 
 
@@ -189,6 +191,7 @@ def test_calls_counts_the_same_23_calls(
     ended = tool.stop()
     (row,) = ended.summary["counts"]
     assert (row["target"].rpartition(":")[2], row["count"]) == (TARGETS[hook][0].rpartition(":")[2], 23)
+    assert (ended.ledger["missed"] is not None) == lab.counts_missed(hook)
     assert (ended.status, ended.stderr) == (0, "")
 
 

@@ -33,7 +33,7 @@ record! {
     pub struct Hook {
         /// Name of the program.
         pub program: String,
-        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`, `cgroup_sock`, `uprobe`, `uretprobe`, `perf_event`.
+        /// Kind of hook: `fentry`, `fexit`, `kprobe`, `kprobe_multi`, `kretprobe`, `raw_tracepoint`, `tracepoint`, `xdp`, `tcx`, `clsact`, `cgroup_skb`, `cgroup_sock`, `uprobe`, `uretprobe`, `perf_event`.
         pub kind: String,
         /// Kernel function, tracepoint, function of a program or library, interface or cgroup and direction, or clocks and how often they tick.
         pub target: String,

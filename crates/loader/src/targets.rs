@@ -8,7 +8,12 @@
 //!
 //! `*` in a name stands for any text.
 
-use std::{collections::BTreeMap, fmt, fs, path::PathBuf, str::FromStr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::PathBuf,
+    str::FromStr,
+};
 
 use crate::{
     btf,
@@ -313,6 +318,20 @@ pub(crate) fn kernel_addresses(names: &[&str]) -> BTreeMap<u64, String> {
     let wanted =
         symbols.lines().filter_map(kernel_symbol).filter(|(address, name)| *address != 0 && names.contains(name));
     wanted.map(|(address, name)| (address, name.to_owned())).collect()
+}
+
+/// Those of the functions of which there is one, and only one, with their addresses (zero where they are not told). A name
+/// may be that of several functions, and a function may have several names.
+pub(crate) fn single_functions(names: &BTreeSet<&str>) -> Vec<(String, u64)> {
+    let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+    let found: Vec<_> = symbols.lines().filter_map(kernel_symbol).filter(|(_, name)| names.contains(name)).collect();
+    let (mut at, mut called) = (BTreeMap::<u64, usize>::new(), BTreeMap::<&str, usize>::new());
+    for (address, name) in &found {
+        *at.entry(*address).or_default() += 1;
+        *called.entry(*name).or_default() += 1;
+    }
+    let single = found.iter().filter(|(address, name)| (*address == 0 || at[address] == 1) && called[name] == 1);
+    single.map(|(address, name)| ((*name).to_owned(), *address)).collect()
 }
 
 /// Address and name of a function.

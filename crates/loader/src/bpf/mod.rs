@@ -1,6 +1,7 @@
 //! The one place that knows aya: opening objects (ours or any other), loading and attaching programs, reading maps.
 
 pub mod map;
+mod multi;
 pub(crate) mod pin;
 pub(crate) mod probe;
 mod sections;
@@ -49,6 +50,7 @@ use nix::{
 };
 use object::{Object as _, ObjectSection as _};
 
+use self::multi::Multi;
 use crate::{
     btf,
     clsact::Clsact,
@@ -58,6 +60,7 @@ use crate::{
 };
 
 pub use aya::programs::XdpMode;
+pub(crate) use multi::Function;
 
 /// A name in the kernel: known to a tool when it is written, or asked for by a user.
 pub type Name = Cow<'static, str>;
@@ -254,6 +257,7 @@ impl<'a> Opener<'a> {
             attached: BTreeSet::new(),
             pairs: Vec::new(),
             events: Vec::new(),
+            multi: Vec::new(),
             clsact: Vec::new(),
             xdp_link: None,
             functions: None,
@@ -294,6 +298,10 @@ fn raise_memlock() {
 
 fn charges_memlock() -> bool {
     KernelVersion::current().is_ok_and(|kernel| kernel < KernelVersion::new(5, 11, 0))
+}
+
+fn counts_at_events() -> bool {
+    KernelVersion::current().is_ok_and(|kernel| kernel >= KernelVersion::new(6, 7, 0))
 }
 
 /// Why the kernel said EPERM to someone who has the capabilities.
@@ -347,6 +355,8 @@ pub struct Object {
     pairs: Vec<[&'static str; 2]>,
     /// What keeps programs attached to events, by their names.
     events: Vec<(String, OwnedFd)>,
+    /// Programs at many functions at once.
+    multi: Vec<Multi>,
     /// What holds filters of interfaces, for each one a direction at most.
     clsact: Vec<Clsact>,
     /// The program that is attached to XDP, and its link.
@@ -402,6 +412,34 @@ impl Object {
         self.events.push((name.to_owned(), attached));
         self.attached.insert(name.to_owned());
         Ok(())
+    }
+
+    /// Attaches a program for kprobes to many functions of the kernel at once (kprobe.multi), with a cookie for each; returns
+    /// which the kernel took: none where it has no such links (before 5.18, or without CONFIG_FPROBE). `known` is a function
+    /// that every kernel has.
+    ///
+    /// # Errors
+    /// [`Error::Object`] if there is no such program.
+    pub(crate) fn attach_functions(
+        &mut self,
+        name: &str,
+        functions: &[Function],
+        known: Function,
+    ) -> Result<Vec<bool>> {
+        let none = vec![false; functions.len()];
+        let mut multi = match Multi::load(&self.ebpf, &self.elf, name) {
+            Err(Error::Os { .. }) => return Ok(none),
+            loaded => loaded?,
+        };
+        if !multi.is_supported(known) {
+            return Ok(none);
+        }
+        let taken = multi.attach(functions);
+        if taken.contains(&true) {
+            self.multi.push(multi);
+            self.attached.insert(name.to_owned());
+        }
+        Ok(taken)
     }
 
     /// The same for two programs that do the same, so that it is done as long as the kernel does not skip both.
@@ -801,26 +839,29 @@ impl Object {
     }
 
     fn missed_by(&self, name: &str) -> Option<u64> {
+        let multi: Vec<_> = self.multi.iter().filter(|multi| multi.name == name).collect();
+        let missed = multi.iter().map(|multi| multi.missed()).sum::<Option<u64>>()?;
+        let is_alone = !multi.is_empty() && self.ebpf.program(name)?.fd().is_err();
+        if is_alone { Some(missed) } else { Some(missed + self.missed_by_loaded(name)?) }
+    }
+
+    /// Of a program that aya has loaded. The kernel counts what it skips of tracing programs only, of those at perf events
+    /// from 6.7 on (`trace_call_bpf` in kernel/trace/bpf_trace.c), and of returns in a link that aya 0.14 does not let us
+    /// ask.
+    fn missed_by_loaded(&self, name: &str) -> Option<u64> {
         let program = self.ebpf.program(name)?;
-        // The kernel counts misses of tracing programs only, and not at the events of perf; those of returns only from
-        // 6.7 on, in a link that aya 0.14 does not let us ask.
-        let is_return = match program {
-            Program::KProbe(program) => matches!(program.kind(), ProbeKind::Return),
-            Program::UProbe(program) => matches!(program.kind(), ProbeKind::Return),
-            _ => false,
-        };
-        let is_not_counted = matches!(
-            program,
+        let is_counted = match program {
+            Program::KProbe(program) => matches!(program.kind(), ProbeKind::Entry) && counts_at_events(),
+            Program::UProbe(program) => matches!(program.kind(), ProbeKind::Entry) && counts_at_events(),
+            Program::TracePoint(_) => counts_at_events(),
             Program::Xdp(_)
-                | Program::SchedClassifier(_)
-                | Program::CgroupSkb(_)
-                | Program::CgroupSock(_)
-                | Program::PerfEvent(_)
-        );
-        if is_return || is_not_counted {
-            return None;
-        }
-        sys::recursion_misses(program.fd().ok()?.as_fd()).ok()?
+            | Program::SchedClassifier(_)
+            | Program::CgroupSkb(_)
+            | Program::CgroupSock(_)
+            | Program::PerfEvent(_) => false,
+            _ => true,
+        };
+        is_counted.then(|| sys::recursion_misses(program.fd().ok()?.as_fd()).ok()?).flatten()
     }
 
     fn map_mut(&mut self, name: &str) -> Result<&mut Map> {

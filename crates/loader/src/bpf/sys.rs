@@ -1,18 +1,19 @@
 //! The `bpf(2)` commands that aya 0.14 does not wrap.
 
 use std::{
-    ffi::CStr,
+    ffi::{CStr, CString},
     io,
     mem::offset_of,
     os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd},
 };
 
 use aya::Pod;
-use aya_obj::generated::{bpf_btf_info, bpf_map_info, bpf_prog_info};
+use aya_obj::generated::{bpf_btf_info, bpf_insn, bpf_map_info, bpf_prog_info};
 
 // enum bpf_cmd, include/uapi/linux/bpf.h
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const BPF_MAP_LOOKUP_BATCH: libc::c_long = 24;
+const BPF_LINK_CREATE: libc::c_long = 28;
 
 /// Entries asked for in one call.
 const CHUNK: usize = 4_096;
@@ -483,7 +484,6 @@ struct PerfLink {
 /// # Errors
 /// What the kernel said.
 pub(crate) fn link_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>, cookie: u64) -> io::Result<OwnedFd> {
-    const BPF_LINK_CREATE: libc::c_long = 28;
     const BPF_PERF_EVENT: u32 = 41;
     let mut attr = PerfLink {
         prog_fd: program.as_raw_fd() as u32,
@@ -495,6 +495,108 @@ pub(crate) fn link_event(program: BorrowedFd<'_>, event: BorrowedFd<'_>, cookie:
     let fd = bpf(BPF_LINK_CREATE, &mut attr)?;
     // SAFETY: the kernel has just given it to us.
     Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// The start of the part of `union bpf_attr` for programs.
+#[repr(C)]
+#[derive(Default)]
+struct Load {
+    prog_type: u32,
+    insn_cnt: u32,
+    insns: u64,
+    license: u64,
+    log_level: u32,
+    log_size: u32,
+    log_buf: u64,
+    kern_version: u32,
+    prog_flags: u32,
+    prog_name: [u8; 16],
+    prog_ifindex: u32,
+    expected_attach_type: u32,
+}
+
+const BPF_TRACE_KPROBE_MULTI: u32 = 42;
+
+/// Loads a program for [`link_functions`]. Kernels before 5.18 may take it, and refuse the link.
+///
+/// # Errors
+/// What the kernel said.
+pub(crate) fn load_for_functions(name: &str, instructions: &[bpf_insn], license: &CStr) -> io::Result<OwnedFd> {
+    const BPF_PROG_LOAD: libc::c_long = 5;
+    const BPF_PROG_TYPE_KPROBE: u32 = 2;
+    let mut attr = Load {
+        prog_type: BPF_PROG_TYPE_KPROBE,
+        insn_cnt: instructions.len() as u32,
+        insns: instructions.as_ptr() as u64,
+        license: license.as_ptr() as u64,
+        expected_attach_type: BPF_TRACE_KPROBE_MULTI,
+        ..Load::default()
+    };
+    // The last byte stays zero.
+    let shown = attr.prog_name.len() - 1;
+    for (to, from) in attr.prog_name[..shown].iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    let fd = bpf(BPF_PROG_LOAD, &mut attr)?;
+    // SAFETY: the kernel has just given it to us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// A function of the kernel, and the cookie that a program gets there.
+pub(crate) struct Function {
+    pub(crate) name: CString,
+    /// Zero if it is not told.
+    pub(crate) address: u64,
+    pub(crate) cookie: u64,
+}
+
+/// The part of `union bpf_attr` for links of kprobe.multi.
+#[repr(C)]
+struct MultiLink {
+    prog_fd: u32,
+    target_fd: u32,
+    attach_type: u32,
+    flags: u32,
+    multi_flags: u32,
+    count: u32,
+    names: u64,
+    addresses: u64,
+    cookies: u64,
+}
+
+/// Has a program run at the beginning of functions of the kernel (kprobe.multi), of all or of none.
+///
+/// # Errors
+/// What the kernel said; `EINVAL` or `EOPNOTSUPP` where it has no such links.
+pub(crate) fn link_functions(program: BorrowedFd<'_>, functions: &[Function]) -> io::Result<OwnedFd> {
+    // By their names the kernel goes through all symbols that it has.
+    let has_addresses = functions.iter().all(|function| function.address != 0);
+    let addresses: Vec<_> = functions.iter().map(|function| function.address).collect();
+    let names: Vec<_> = functions.iter().map(|function| function.name.as_ptr()).collect();
+    let cookies: Vec<_> = functions.iter().map(|function| function.cookie).collect();
+    let mut attr = MultiLink {
+        prog_fd: program.as_raw_fd() as u32,
+        target_fd: 0,
+        attach_type: BPF_TRACE_KPROBE_MULTI,
+        flags: 0,
+        multi_flags: 0,
+        count: functions.len() as u32,
+        names: if has_addresses { 0 } else { names.as_ptr() as u64 },
+        addresses: if has_addresses { addresses.as_ptr() as u64 } else { 0 },
+        cookies: cookies.as_ptr() as u64,
+    };
+    let fd = bpf(BPF_LINK_CREATE, &mut attr)?;
+    // SAFETY: the kernel has just given it to us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// How often the kernel did not come to a program of a link of kprobe.multi; `None` before 6.7.
+pub(crate) fn link_misses(link: BorrowedFd<'_>) -> Option<u64> {
+    // struct bpf_link_info, kprobe_multi: type, id, program, then addrs, count and flags, missed.
+    const MISSED: usize = 4;
+    let mut about: LinkInfo = blank();
+    let known = info(link, &mut about).ok()?;
+    (known >= (MISSED + 1) * size_of::<u64>()).then(|| about[MISSED])
 }
 
 /// Has a program run at an event as long as that is open.

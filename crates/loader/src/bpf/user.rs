@@ -644,7 +644,7 @@ fn unknown<'a>(what: &str, name: &str, names: impl Iterator<Item = &'a String>) 
     Error::InvalidArgument(format!("the object has no {what} {name}; it has {told}"))
 }
 
-fn map_data(map: &Map) -> &MapData {
+pub(super) fn map_data(map: &Map) -> &MapData {
     match map {
         Map::Array(data)
         | Map::ArrayOfMaps(data)

@@ -56,6 +56,7 @@ fn target(fd: &OwnedFd, kind: &str, about: &LinkInfo) -> Result<Option<String>> 
         "xdp" => Some(interface(low(first), low(about[1]))),
         "tcx" | "netkit" => Some(format!("{} interface {}", kinds::attachment(high(first)), low(first))),
         "perf_event" => perf_event(fd, about)?,
+        "kprobe_multi" if low(second) != 0 => Some(format!("{} functions", low(second))),
         _ => None,
     })
 }

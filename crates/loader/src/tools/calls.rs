@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    ffi::CString,
     path::Path,
     time::Instant,
 };
@@ -14,7 +15,7 @@ use super::{
     kernel_release, max_entries, now,
 };
 use crate::{
-    bpf::{Object, Opener, Target, Uprobe, probe},
+    bpf::{Function, Object, Opener, Target, Uprobe, probe},
     containers::Source,
     elf,
     error::{Error, Result},
@@ -50,14 +51,18 @@ pub(super) fn needs() -> Needs {
     }
 }
 
+/// A function that every kernel has.
+const KNOWN: &str = "vfs_read";
+/// Where cookies of functions that are hooked at once begin; those of others count from 0.
+const AT_ONCE: u64 = 1 << 31;
+
 /// An example of each kind of target, for whoever wants to know which of them work.
 fn ways() -> Vec<Way> {
-    const FUNCTION: &str = "vfs_read";
     let programs = Programs::choose();
     let way = |kind, program, target| Way { kind, programs: vec![(program, target)], tails: Vec::new(), blind_to: &[] };
     let mut ways = vec![
-        way(Kind::Fentry, FENTRY[0], Target::Fentry(FUNCTION.into())),
-        way(Kind::Kprobe, programs.kprobe(), Target::Kprobe(FUNCTION.into())),
+        way(Kind::Fentry, FENTRY[0], Target::Fentry(KNOWN.into())),
+        way(Kind::Kprobe, programs.kprobe(), Target::Kprobe(KNOWN.into())),
         way(Kind::RawTracepoint, RAW_TP[0], Target::RawTracepoint("sys_enter".into())),
         way(Kind::Tracepoint, programs.tp(0), Target::Tracepoint("sched".into(), "sched_process_exec".into())),
     ];
@@ -185,6 +190,8 @@ struct Hooker<'a> {
     /// Functions of the kernel by their addresses, where there are no cookies.
     addresses: BTreeMap<u64, String>,
     used: [usize; 4],
+    /// Functions that were to be hooked at once, so far.
+    at_once: u64,
     /// What a wildcard stands for, and cannot be hooked, and why.
     left_out: Vec<(String, String)>,
     hooks: Vec<Hook>,
@@ -200,6 +207,7 @@ impl<'a> Hooker<'a> {
             slots: HashMap::new(),
             addresses: BTreeMap::new(),
             used: [0; 4],
+            at_once: 0,
             left_out: Vec::new(),
             hooks: Vec::new(),
         }
@@ -215,6 +223,9 @@ impl<'a> Hooker<'a> {
                 .filter_map(|site| if let Site::Function(name) = site { Some(name.as_str()) } else { None })
                 .collect();
             self.addresses.extend(targets::kernel_addresses(&functions));
+        }
+        if spec.is_wildcard() && spec.function_hook() != Some(FunctionHook::Fentry) {
+            self.hook_at_once(spec, &sites)?;
         }
         for site in &sites {
             let label = label(site);
@@ -235,6 +246,41 @@ impl<'a> Hooker<'a> {
             Some(error) if self.hooks.len() == before => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Attaches to all functions of a wildcard at once, where the kernel can do that. Those that it does not take so are
+    /// left to a kprobe each, which says why.
+    fn hook_at_once(&mut self, spec: &Spec, sites: &[Site]) -> Result<()> {
+        if !self.programs.has_cookies || check(Kind::Kprobe).is_err() {
+            return Ok(());
+        }
+        let names = sites.iter().filter_map(|site| match site {
+            Site::Function(name) if !self.is_hooked(site, name) => Some(name.as_str()),
+            _ => None,
+        });
+        let found = targets::single_functions(&names.collect());
+        let function = |name: &str, address, cookie| {
+            let name = CString::new(name).unwrap_or_default();
+            Function { name, address, cookie }
+        };
+        let cookies = AT_ONCE + self.at_once..;
+        let functions: Vec<_> =
+            found.iter().zip(cookies).map(|((name, address), cookie)| function(name, *address, cookie)).collect();
+        let program = self.programs.kprobe();
+        let taken = self.object.attach_functions(program, &functions, function(KNOWN, 0, 0))?;
+        self.at_once += functions.len() as u64;
+        let reason = if spec.function_hook().is_some() { ASKED } else { FIRST };
+        for ((function, (name, _)), _) in functions.iter().zip(&found).zip(taken).filter(|(_, is_taken)| *is_taken) {
+            self.slots.insert(function.cookie, self.labels.len());
+            self.labels.push(name.clone());
+            self.hooks.push(Hook {
+                program: program.to_owned(),
+                kind: "kprobe_multi".to_owned(),
+                target: name.clone(),
+                reason: reason.to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Two targets may stand for the same. A symbol has one label for all its versions, each of them hooked.
