@@ -30,6 +30,7 @@ STEMS = (
     "tc",
     "cgroup_skb",
     "uprobe",
+    "verifier",
 )
 
 
