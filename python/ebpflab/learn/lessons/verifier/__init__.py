@@ -22,15 +22,13 @@ _LOCAL = 0x88B5
 _CUT = 64
 #: How many bytes of a frame are kept.
 _KEPT = 248
-_PANIC = "TODO 2: unwrap panics where there is nothing, and a panic never returns. Ask, by `let ... else`."
 _ENDLESS = "TODO 4: where the map is full this never ends. Give it a number of rounds."
 #: What the refusals of each program usually are, by their kinds.
 _REFUSALS = {
     "ports": {"packet-bounds": "TODO 1: protocol() asked for 34 bytes, and what is read here ends behind them."},
     "asked": {
         "missing-null-check": "TODO 2: unwrap_unchecked is a promise, and it takes none. Ask, by `let ... else`.",
-        "no-exit": _PANIC,
-        "unbounded-loop": _PANIC,
+        "no-exit": "TODO 2: unwrap panics where there is nothing, and a panic never returns. Ask, by `let ... else`.",
     },
     "cut": {"helper-not-allowed": "TODO 3: helpers with skb in their names are not for XDP; its own have xdp there."},
     "lengths": {"unbounded-loop": _ENDLESS, "too-complex": _ENDLESS},
@@ -90,7 +88,7 @@ def _ports(report: Report, obj: Object, network: Loopback) -> None:
         _arrived(dict(sorted(found.items())), lost),
         (lost > 0, _DROPPED),
         (not found, "Nothing is counted: are more bytes asked for than the port takes (TODO 1)?"),
-        (len(found) > len(ports), "Counted is what is no port: is TO_PORT still where it was?"),
+        (len(found) > len(ports), "Something else is counted too: only packets of UDP, by the port at TO_PORT."),
     )
 
 
