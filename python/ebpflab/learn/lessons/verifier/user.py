@@ -27,6 +27,8 @@ ASKED = (1, 6, 17)
 def main() -> None:
     """Print the maps every two seconds until Ctrl-C."""
     name, *more = sys.argv[1:] or ["ports"]
+    if name not in MAPS:
+        raise ValueError(f"there is no program {name}; there are {', '.join(MAPS)}")
     with ebpflab.load(learn.build()) as obj:
         print(name, "is attached to", obj.programs[name].attach(more[0] if more else "lo"), flush=True)
         for protocol in ASKED:
@@ -34,7 +36,9 @@ def main() -> None:
         while True:
             time.sleep(2)
             for each in MAPS[name]:
-                print(each, *(f"{key}: {value}" for key, value in obj.maps[each].items()), flush=True)
+                # Of a frame its length is enough.
+                shown = {key: getattr(value, "length", value) for key, value in obj.maps[each].items()}
+                print(each, *(f"{key}: {value}" for key, value in shown.items()), flush=True)
 
 
 if __name__ == "__main__":
