@@ -134,6 +134,7 @@ SAID = {
     "cgroup_skb": r"SENT .*\b9: [1-9]",
     "uprobe": rf"pid {os.getpid()}: a64l\(abc\) = 166374",
     "co_re": rf"started by {os.getpid()}, executes /usr/bin/true",
+    "verifier": r"PORTS .*\b9: [1-9]",
 }
 #: What is given to a user side.
 MOUNTS = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]

@@ -23,14 +23,15 @@ STEMS = (
     "ex3_tracepoint_exec",
     "ex4_xdp_counter",
     "ex5_dashboard",
+    "uprobe",
     "raw_tracepoint",
-    "percpu_hash_map",
-    "lpm_trie",
-    "loss_accounting",
     "tc",
     "cgroup_skb",
-    "uprobe",
+    "percpu_hash_map",
+    "lpm_trie",
     "co_re",
+    "loss_accounting",
+    "verifier",
 )
 
 

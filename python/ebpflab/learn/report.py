@@ -70,8 +70,18 @@ class Report:
             (True, "The check finds a map by its name in the source: leave the names of the statics as they were."),
         )
 
-    def attach(self, obj: Object, name: str, *kinds: str, target: str | None = None, only: str | None = None) -> None:
+    def attach(
+        self,
+        obj: Object,
+        name: str,
+        *kinds: str,
+        target: str | None = None,
+        only: str | None = None,
+        refusals: Mapping[str, str] | None = None,
+    ) -> None:
         """Attach all programs, some of them of each of these kinds, to the target, or else where their sections say.
+
+        `refusals` says, by the kind of a refusal of the verifier, what it usually is here.
 
         Raises:
             StopError: There is no such program, or the kernel refuses it; or none is named `only`, if that is given.
@@ -93,7 +103,8 @@ class Report:
             from ebpflab.views.verifier import explanation  # noqa: PLC0415  only for who needs it
 
             wanted = f"the kernel takes {error.program}"
-            self.need(name, wanted, f"the verifier refuses it\n{explanation(error.explained)}", *_VERIFIER)
+            told = (refusals or {}).get(error.explained.kind, _VERIFIER)
+            self.need(name, wanted, f"the verifier refuses it\n{explanation(error.explained)}", (True, told))
         except ValueError as error:
             self.need(name, "where to attach each program", str(error), (True, _TARGET))
         self.judge(name, "", "")
@@ -108,7 +119,5 @@ class Report:
         return all(outcome.passed for outcome in self.outcomes())
 
 
-_VERIFIER = (
-    (True, "A read that nothing proves to be allowed. `ebpflab verifier` has small programs with mistakes like this."),
-)
+_VERIFIER = "A read that nothing proves to be allowed. `ebpflab verifier` has small programs with mistakes like this."
 _TARGET = 'The macro before the function says it: #[kprobe(function = "...")], #[tracepoint(category = "...", ...)].'
