@@ -129,6 +129,7 @@ SAID = {
     "raw_tracepoint": rf"pid {os.getpid()} made system call \d+ \d{{3,}} times",
     "percpu_hash_map": rf"pid {os.getpid()} opened \d{{3,}} files, by CPU \(",
     "lpm_trie": "127.0.0.1/32 [1-9]",
+    "program_array": r"refused 0 missed [1-9]\d* ports .*\b9: [1-9]",
     "loss_accounting": r"seen [5-9]\d\d = submitted \d+ \+ dropped [1-9]",
     "tc": "other [1-9]",
     "cgroup_skb": r"SENT .*\b9: [1-9]",

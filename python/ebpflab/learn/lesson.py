@@ -26,6 +26,7 @@ STEMS = (
     "raw_tracepoint",
     "percpu_hash_map",
     "lpm_trie",
+    "program_array",
     "loss_accounting",
     "tc",
     "cgroup_skb",
