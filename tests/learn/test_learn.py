@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -134,6 +135,7 @@ SAID = {
     "tc": "other [1-9]",
     "cgroup_skb": r"SENT .*\b9: [1-9]",
     "uprobe": rf"pid {os.getpid()}: a64l\(abc\) = 166374",
+    "kretprobe": rf"pid {os.getpid()} cannot open /etc/hostname/name: Not a directory",
 }
 #: What is given to a user side.
 MOUNTS = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
@@ -159,6 +161,8 @@ def _said(command: list[str], stem: str, folder: Path, env: dict[str, str]) -> t
                 return None, said
             for _ in range(500):
                 Path("/etc/hostname").read_bytes()
+            with contextlib.suppress(NotADirectoryError):
+                Path("/etc/hostname/name").read_bytes()
             ctypes.CDLL(None).a64l(b"abc")
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 sender.sendto(b"", ("127.0.0.1", 9))

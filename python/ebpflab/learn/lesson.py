@@ -31,6 +31,7 @@ STEMS = (
     "tc",
     "cgroup_skb",
     "uprobe",
+    "kretprobe",
 )
 
 
