@@ -422,7 +422,7 @@ WRONG = (
         "one error only",
         (("result >= 0", "result != -2"),),
         "Each file that could not be opened",
-        "whatever the error is",
+        "a failure is any result below 0",
     ),
     Wrong(
         "kretprobe",
@@ -446,7 +446,7 @@ WRONG = (
             ("let tid = ids as u32", "let tid = (ids >> 32) as u32"),
         ),
         "CALLS has calls that have not returned",
-        "keep it by that of the thread",
+        "keep each by that of the thread",
     ),
     Wrong(
         "kretprobe",
@@ -454,13 +454,6 @@ WRONG = (
         (("bpf_probe_read_user_str_bytes", "bpf_probe_read_kernel_str_bytes"),),
         "`name` is the name",
         "by the helper for processes",
-    ),
-    Wrong(
-        "kretprobe",
-        "an entry that is there is not overwritten, and never taken out",
-        (("&filename, 0)", "&filename, 1)"), ("    CALLS.remove(&tid).ok()?;\n", "")),
-        "`name` is the name",
-        "That is the name of another call",
     ),
     Wrong(
         "program_array",
