@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -129,12 +130,14 @@ SAID = {
     "raw_tracepoint": rf"pid {os.getpid()} made system call \d+ \d{{3,}} times",
     "percpu_hash_map": rf"pid {os.getpid()} opened \d{{3,}} files, by CPU \(",
     "lpm_trie": "127.0.0.1/32 [1-9]",
+    "program_array": r"refused 0 missed [1-9]\d* ports .*\b9: [1-9]",
     "loss_accounting": r"seen [5-9]\d\d = submitted \d+ \+ dropped [1-9]",
     "tc": "other [1-9]",
     "cgroup_skb": r"SENT .*\b9: [1-9]",
     "uprobe": rf"pid {os.getpid()}: a64l\(abc\) = 166374",
     "co_re": rf"started by {os.getpid()}, executes /usr/bin/true",
     "verifier": r"PORTS .*\b9: [1-9]",
+    "kretprobe": rf"pid {os.getpid()} cannot open /etc/hostname/name: Not a directory",
 }
 #: What is given to a user side.
 MOUNTS = [line.split() for line in Path("/proc/self/mounts").read_text(encoding="utf-8").splitlines()]
@@ -160,6 +163,8 @@ def _said(command: list[str], stem: str, folder: Path, env: dict[str, str]) -> t
                 return None, said
             for _ in range(500):
                 Path("/etc/hostname").read_bytes()
+            with contextlib.suppress(NotADirectoryError):
+                Path("/etc/hostname/name").read_bytes()
             ctypes.CDLL(None).a64l(b"abc")
             with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
                 sender.sendto(b"", ("127.0.0.1", 9))

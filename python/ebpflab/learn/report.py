@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ebpflab.errors import VerifierError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ebpflab.objects import Object
 
@@ -81,7 +82,7 @@ class Report:
     ) -> None:
         """Attach all programs, some of them of each of these kinds, to the target, or else where their sections say.
 
-        `refusals` says, by the kind of a refusal of the verifier, what it usually is here.
+        `refusals` is for `verified`.
 
         Raises:
             StopError: There is no such program, or the kernel refuses it; or none is named `only`, if that is given.
@@ -97,17 +98,31 @@ class Report:
             told = "A program is what has #[kprobe], #[tracepoint], #[xdp] and so on before its function."
             self.need(name, f"a program of the kind {' and '.join(lacking)}", found, (True, told))
         try:
-            for program in programs:
-                program.attach(target)
+            with self.verified(name, refusals):
+                for program in programs:
+                    program.attach(target)
+        except ValueError as error:
+            self.need(name, "where to attach each program", str(error), (True, _TARGET))
+        self.judge(name, "", "")
+
+    @contextmanager
+    def verified(self, name: str, refusals: Mapping[str, str] | None = None) -> Iterator[None]:
+        """Need that the kernel takes the programs that are loaded inside.
+
+        `refusals` says, by the kind of a refusal of the verifier, what it usually is here.
+
+        Raises:
+            StopError: It refuses one.
+
+        """
+        try:
+            yield
         except VerifierError as error:
             from ebpflab.views.verifier import explanation  # noqa: PLC0415  only for who needs it
 
             wanted = f"the kernel takes {error.program}"
             told = (refusals or {}).get(error.explained.kind, _VERIFIER)
             self.need(name, wanted, f"the verifier refuses it\n{explanation(error.explained)}", (True, told))
-        except ValueError as error:
-            self.need(name, "where to attach each program", str(error), (True, _TARGET))
-        self.judge(name, "", "")
 
     def outcomes(self) -> Iterable[Outcome]:
         """Return how each requirement fared, in their order."""

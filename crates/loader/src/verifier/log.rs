@@ -101,6 +101,9 @@ impl<'a> Log<'a> {
                 log.steps.push(Step { index, text, before, after, source });
                 if let Some(next) = rest.strip_prefix("; ").filter(|_| after.is_none()) {
                     source = Some(source_line(next));
+                } else if after.is_none() && !rest.is_empty() && !rest.starts_with(';') {
+                    // Of a loop without an end the reason stands behind the jump back.
+                    log.messages.push(Message { text: rest, after: log.steps.len() });
                 }
             } else if let Some(line) = line.strip_prefix(';') {
                 source = Some(source_line(line.trim()));

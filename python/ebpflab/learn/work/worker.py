@@ -14,6 +14,7 @@ import queue
 import socket
 import sys
 import threading
+import time
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -73,6 +74,42 @@ def at_once(plan: list[list[str]]) -> int:
     for thread, _ in working:
         thread.wait()
     return sum(map(len, plan))
+
+
+def error(path: str) -> int:
+    """Open a file; return the errno, 0 if it was opened."""
+    try:
+        os.close(os.open(path, os.O_RDONLY))
+    except OSError as failed:
+        return failed.errno or 0
+    return 0
+
+
+def tries(paths: list[str], found: list[int]) -> None:
+    """Open files, and add the errno of each."""
+    found += map(error, paths)
+
+
+def errors(plan: list[list[str]]) -> list[int]:
+    """Have each thread open its files, one thread after the other; return the errno of each, 0 for what was opened."""
+    found: list[int] = []
+    tries(plan[0], found)
+    for thread, paths in zip(THREADS[1:], plan[1:], strict=True):
+        thread.start(partial(tries, paths, found))
+        thread.wait()
+    return found
+
+
+def holds(path: str) -> int:
+    """Have the last thread open a pipe that nobody writes to; once it waits there, for ever, return its id."""
+    thread = THREADS[-1]
+    # It says in which system call a thread waits. This thread opens it before, and nothing while the other one does.
+    place = os.open(f"/proc/self/task/{thread.tid}/syscall", os.O_RDONLY)
+    thread.start(partial(os.open, path, os.O_RDONLY))
+    while not os.pread(place, 100, 0).startswith(OPENAT):
+        time.sleep(0.001)
+    os.close(place)
+    return thread.tid
 
 
 def makes(asked: list[tuple[int, int]]) -> None:
@@ -169,8 +206,12 @@ def become(path: str, writing: int, *, by_other: bool) -> None:
 
 
 LIBC = ctypes.CDLL(None)
+OPENAT = b"257 " if os.uname().machine == "x86_64" else b"56 "
 LIBC.a64l.restype = ctypes.c_long
-COMMANDS = {function.__name__: function for function in (in_turn, at_once, calls, decodes, sends, executes, spawns)}
+COMMANDS = {
+    function.__name__: function
+    for function in (in_turn, at_once, errors, holds, calls, decodes, sends, executes, spawns)
+}
 THREADS = [Thread(is_main=number == 0) for number in range(int(sys.argv[1]))]
 
 
