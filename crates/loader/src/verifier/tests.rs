@@ -218,6 +218,18 @@ fn states_are_no_reason() {
 }
 
 #[test]
+fn a_reason_may_stand_behind_the_jump_that_it_is_about() {
+    for reason in ["infinite loop detected at insn 21", "BPF program is too large. Processed 1000001 insn"] {
+        let log = format!(
+            "27: (85) call bpf_map_lookup_elem#1\n28: (55) if r0 != 0x0 goto pc-8 {reason}\nprocessed 71 insns\n"
+        );
+        let explained = explain(&log);
+        assert_eq!(explained.reason, reason);
+        assert_ne!(explained.kind, "unknown");
+    }
+}
+
+#[test]
 fn the_reason_of_7_3_is_the_paragraph_of_that_name() {
     let reason = explain(&log("7.3", "panic")).reason;
     assert!(reason.starts_with("Subprogram 0 reaches its last instruction "), "{reason}");
