@@ -1,14 +1,14 @@
+target datalayout = "e-m:e-p:64:64-i64:64-i128:128-n32:64-S128"
+target triple = "bpf"
+
 ; Questions to the kernel that loads the program, in the language of LLVM, since Rust cannot write them yet
-; (rust-lang/rust#158412). build.rs hands this file to the linker.
+; (rust-lang/rust#158412). build.rs hands this file to the linker, which knows the language by the line that is first.
 ;
 ; The name of each global is a question, llvm.STRUCT:0:OFFSET$0:INDEX, "where is this member?": 0 is the kind of the
 ; question (2 would be "is it there?"), OFFSET what stands in the object until it is loaded, INDEX which member of the
 ; struct is meant, as it is described below. The linker makes of it a record in the section .BTF.ext, and whoever loads
 ; the object looks the member up, by its name, in the types of the running kernel, and puts its offset into the
 ; instruction. The description need not have the other members of the struct.
-target datalayout = "e-m:e-p:64:64-i64:64-i128:128-n32:64-S128"
-target triple = "bpf"
-
 @"llvm.task_struct:0:0$0:0" = external global i64, !llvm.preserve.access.index !4 #0
 @"llvm.task_struct:0:8$0:1" = external global i64, !llvm.preserve.access.index !4 #0
 @"llvm.task_struct:0:12$0:2" = external global i64, !llvm.preserve.access.index !4 #0

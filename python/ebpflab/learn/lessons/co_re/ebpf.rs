@@ -18,6 +18,7 @@ static EVENTS: RingBuf<Executed, { 1 << 18 }> = RingBuf::new();
 
 // Where fields of the kernel's structs are, in bytes from the beginning of the struct: of the kernel that loads this
 // program, whichever that is. They are in src/core.ll.
+#[allow(dead_code, reason = "nobody has to ask for all of them")]
 unsafe extern "C" {
     /// `struct task_struct *real_parent` in `struct task_struct`: the thread that started this one.
     safe fn task_struct_real_parent() -> u64;
