@@ -145,8 +145,6 @@ ARGUMENTS = {
     "loss_accounting": [str(os.getpid())],
     "cgroup_skb": [next(mount[1] for mount in MOUNTS if mount[2] == "cgroup2"), "1"],
 }
-#: Those that have one in Rust, which the course has as binaries.
-COURSE = [stem for stem in SAID if stem.startswith("ex")]
 
 
 def _said(command: list[str], stem: str, folder: Path, env: dict[str, str]) -> tuple[int | None, str]:
@@ -182,11 +180,12 @@ def test_the_user_side_in_python_says_what_happens(learner: Callable[[], Learner
     assert status is None, said
 
 
-@pytest.mark.parametrize("stem", COURSE)
+@pytest.mark.parametrize("stem", SAID)
 def test_the_binary_of_the_course_says_what_happens(stem: str) -> None:
     """`cargo run --bin STEM` at the top: where the kernel has no kprobes it says that."""
     env = os.environ | {"RUST_LOG": "info"}
-    status, said = _said(["cargo", "run", "-q", "--bin", stem], stem, ROOT, env)
+    command = ["cargo", "run", "-q", "--bin", stem, "--", *ARGUMENTS.get(stem, [])]
+    status, said = _said(command, stem, ROOT, env)
     if NO_KPROBES and lesson(stem).variants[0].name == "kprobe":
         assert (status, said.splitlines()[-1]) == (
             1,

@@ -70,11 +70,11 @@ def test_a_mark_that_stands_wrong_is_an_error(source: str) -> None:
 def test_each_folder_is_a_lesson_and_part_of_the_course() -> None:
     stems = [each.stem for each in lessons()]
     assert sorted(stems) == sorted(path.parent.name for path in FOLDER.glob("lessons/*/ebpf.rs"))
-    with_rust = [stem for stem in stems if (FOLDER / "lessons" / stem / "user.rs").exists()]
-    assert with_rust == [stem for stem in stems if stem.startswith("ex")]
-    for crate, of in (("course", with_rust), ("course-ebpf", stems)):
+    for crate, source in (("course", "user.rs"), ("course-ebpf", "ebpf.rs")):
         manifest = (ROOT / "crates" / crate / "Cargo.toml").read_text(encoding="utf-8")
-        assert re.findall(r'^name = "(?!ebpflab)(.*)"$', manifest, re.MULTILINE) == of
+        built = re.findall(r'^name = "(?!ebpflab)(.*)"\npath = "(.*)"$', manifest, re.MULTILINE)
+        assert built == [(stem, f"../../python/ebpflab/learn/lessons/{stem}/{source}") for stem in stems]
+        assert all((ROOT / "crates" / crate / path).is_file() for _, path in built)
 
 
 @pytest.mark.parametrize("taken", lessons(), ids=lambda taken: taken.stem)

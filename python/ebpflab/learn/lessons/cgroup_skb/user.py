@@ -14,8 +14,10 @@ from ebpflab import learn
 
 def main() -> None:
     """Print the ports every two seconds until Ctrl-C."""
+    if not sys.argv[1:]:
+        raise ValueError("say which cgroup: python user.py CGROUP [PORT], with /sys/fs/cgroup for all")
+    cgroup, *port = sys.argv[1:]
     with ebpflab.load(learn.build()) as obj:
-        cgroup, *port = sys.argv[1:]
         obj.globals["BLOCKED"] = int(*port)
         obj.programs["sends"].attach(cgroup)
         print("attached; Ctrl-C ends it", flush=True)

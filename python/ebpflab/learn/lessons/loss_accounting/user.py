@@ -11,6 +11,8 @@ from ebpflab import learn
 
 def main() -> None:
     """Print counts every two seconds until Ctrl-C."""
+    if not sys.argv[1:]:
+        raise ValueError("say which process to watch, by its id: python user.py PID")
     with ebpflab.load(learn.build()) as obj:
         obj.globals["TARGET"] = int(sys.argv[1])
         events = obj.maps["EVENTS"].events(as_="OpenEvent")
