@@ -90,13 +90,10 @@ class Lesson:
         if "src/core.ll" in own:
             own["build.rs"] = self.text("build.rs")
             template["Cargo.toml"] = template["Cargo.toml"].replace(_NO_BUILD, "")
-        if "src/user.rs" not in own:
-            template = {to: text for to, text in template.items() if not to.startswith("user/")}
-            template["Cargo.toml"] = template["Cargo.toml"].replace(_MEMBERS, "")
         return own | template
 
     def _sources(self) -> list[str]:
-        """Return the names of its sources in Rust: not each has a user side, or what both share."""
+        """Return the names of its sources: not each has something that both sides share, or questions to the kernel."""
         folder = _FOLDER / "lessons" / self.stem
         return [name for name in ("ebpf.rs", "common.rs", "core.ll", "user.rs") if (folder / name).exists()]
 
@@ -105,8 +102,6 @@ class Lesson:
         return [hint.strip() for hint in self.text("hints.md").split("\n---\n")]
 
 
-#: What a workspace without a user side in Rust has not.
-_MEMBERS = 'members = ["user"]\ndefault-members = ["user"]\n'
 #: What a workspace with something to link beside the program has not.
 _NO_BUILD = "build = false\n"
 #: Where the files of the template go. What begins with a dot, or is a manifest, has another name there, so that no tool
