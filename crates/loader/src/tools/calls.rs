@@ -259,6 +259,9 @@ impl<'a> Hooker<'a> {
             _ => None,
         });
         let found = targets::single_functions(&names.collect());
+        if found.is_empty() {
+            return Ok(());
+        }
         let function = |name: &str, address, cookie| {
             let name = CString::new(name).unwrap_or_default();
             Function { name, address, cookie }
