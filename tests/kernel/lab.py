@@ -267,6 +267,10 @@ class Workload:
         (child,) = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
         return int(child)
 
+    def sleeps(self) -> bool:
+        """Whether it waits for something: for the next command, if it has answered."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0] == "S"
+
     def do(self, command: str, argument: object = None) -> Any:  # noqa: ANN401  each command has its own answer
         """Have a command done, and return its answer."""
         self.begin(command, argument)

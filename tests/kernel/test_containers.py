@@ -16,6 +16,7 @@ import ebpflab
 import pytest
 
 from tests.kernel import lab
+from tests.kernel.test_privileges import capabilities
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -193,6 +194,10 @@ def test_names_are_those_that_docker_tells(
     with two(lab.Opener, mount) as (container, neighbour):
         names |= {container.id: "web-1", neighbour.id: "db-1"}
         tool = start("open", "--container", "web-1", wrapper=wrapper).attached()
+        # The thread that asks has been there for a while.
+        threads = Path(f"/proc/{tool.process.pid}/task").iterdir()
+        assert "container-names" in {(thread / "comm").read_text().strip() for thread in threads}
+        assert not capabilities(tool.process.pid)
         neighbour.workload.do("opens", 3)
         done = container.workload.do("opens", RANDOM.randint(2, 30))
         ended = tool.stop()

@@ -117,6 +117,18 @@ def test_the_least_to_attach_and_to_run(
     record_property("needs", {tool: [", ".join(sorted(needed)), ", ".join(sorted(kept)) or "none"]})
 
 
+def test_a_thread_that_writes_packets_keeps_none(start: Start, iface: str, tmp_path: Path) -> None:
+    options = ("--iface", iface, "--pcap", str(tmp_path / "packets.pcapng"), "--pcap-sample", "1")
+    running = start("xdp", *options).attached()
+    (task,) = [
+        task
+        for task in Path(f"/proc/{running.process.pid}/task").iterdir()
+        if (task / "comm").read_text() == "ebpflab-pcap\n"
+    ]
+    assert lab.eventually(lambda: not any(of_line((task / "status").read_text(), field) for field in FIELDS))
+    assert running.stop().status == 0
+
+
 @pytest.mark.native
 def test_all_are_kept_where_that_is_asked_for(start: Start) -> None:
     tool = start("count", "--keep-capabilities").attached()

@@ -36,6 +36,7 @@ def test_23_calls_are_23_with_their_errors(start: Start, caller: lab.Caller) -> 
         ("raw_tracepoint", "sys_exit"),
     }
     called, failed = caller.do("getppids", 23), caller.do("fails", 7)
+    assert lab.eventually(caller.sleeps)
     ended = tool.stop()
     row = of(ended, "getppid")
     assert (row["count"], row["failed"], row["errors"]) == (called, 0, [])

@@ -13,6 +13,8 @@ use std::{
 
 use serde_json::Value;
 
+use crate::privilege;
+
 /// Longest that an engine may keep silent.
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Longest that attaching waits for the names of those that are there.
@@ -96,7 +98,12 @@ impl Names {
         if !engines.is_empty() {
             let (ask, questions) = mpsc::channel::<String>();
             let started = thread::Builder::new().name("container-names".to_owned());
-            if started.spawn(move || serve(&engines, &questions, &answer)).is_ok() {
+            let run = move || {
+                // The sockets are root's, and who may not read them without capabilities has no names.
+                privilege::give_up_all();
+                serve(&engines, &questions, &answer);
+            };
+            if started.spawn(run).is_ok() {
                 names.questions = Some(ask);
                 // `None` comes after the last of those that there are.
                 while let Ok(Some((id, name))) = names.answers.recv_timeout(AT_START) {

@@ -91,6 +91,12 @@ pub(crate) fn give_up(kept: &[&str], works: impl FnOnce() -> bool) -> Result<()>
     prctl::set_no_new_privs().map_err(Error::os("PR_SET_NO_NEW_PRIVS"))
 }
 
+/// Gives up all capabilities of this thread, which is one of ours. Where the kernel refuses it keeps what it has, as when
+/// a command was told to keep all.
+pub(crate) fn give_up_all() {
+    let _ = give_up(&[], || true);
+}
+
 /// What else may be in the way.
 pub(crate) const POLICY: &str = "a kernel that is not locked down (see /sys/kernel/security/lockdown), outside of a user \
                                  namespace and of a seccomp filter that forbids bpf(2)";

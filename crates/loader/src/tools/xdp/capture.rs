@@ -24,6 +24,7 @@ use crate::{
     bpf::{Object, Perf},
     error::{Error, Result},
     pcapng::{self, Packet},
+    privilege,
     records::Ledger,
     rules::Rule,
 };
@@ -119,7 +120,11 @@ impl Capture {
         let thread = {
             let (writer, wakeup) = (Arc::clone(&writer), Arc::clone(&wakeup));
             // Held so long as the thread runs: what epoll watches must not be closed.
-            let run = move || follow(&epoll, &writer, &wakeup);
+            let run = move || {
+                // File and buffers are open.
+                privilege::give_up_all();
+                follow(&epoll, &writer, &wakeup);
+            };
             thread::Builder::new().name("ebpflab-pcap".to_owned()).spawn(run).map_err(Error::os("start a thread"))?
         };
         Ok(Self { writer, wakeup, thread: Some(thread), buffer })
