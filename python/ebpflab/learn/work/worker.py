@@ -16,10 +16,12 @@ import sys
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+_Part = TypeVar("_Part")
 
 
 class Thread:
@@ -56,12 +58,17 @@ def opens(paths: list[str]) -> int:
     return len(paths)
 
 
+def one_by_one(plan: list[_Part], work: Callable[[_Part], object]) -> None:
+    """Have each thread do its part of a plan, one thread after the other."""
+    work(plan[0])
+    for thread, part in zip(THREADS[1:], plan[1:], strict=True):
+        thread.start(partial(work, part))
+        thread.wait()
+
+
 def in_turn(plan: list[list[str]]) -> int:
     """Have each thread open its files, one thread after the other."""
-    opens(plan[0])
-    for thread, paths in zip(THREADS[1:], plan[1:], strict=True):
-        thread.start(partial(opens, paths))
-        thread.wait()
+    one_by_one(plan, opens)
     return sum(map(len, plan))
 
 
@@ -93,10 +100,7 @@ def tries(paths: list[str], found: list[int]) -> None:
 def errors(plan: list[list[str]]) -> list[int]:
     """Have each thread open its files, one thread after the other; return the errno of each, 0 for what was opened."""
     found: list[int] = []
-    tries(plan[0], found)
-    for thread, paths in zip(THREADS[1:], plan[1:], strict=True):
-        thread.start(partial(tries, paths, found))
-        thread.wait()
+    one_by_one(plan, partial(tries, found=found))
     return found
 
 
@@ -121,10 +125,7 @@ def makes(asked: list[tuple[int, int]]) -> None:
 
 def calls(plan: list[list[tuple[int, int]]]) -> None:
     """Have each thread make system calls, one thread after the other."""
-    makes(plan[0])
-    for thread, asked in zip(THREADS[1:], plan[1:], strict=True):
-        thread.start(partial(makes, asked))
-        thread.wait()
+    one_by_one(plan, makes)
 
 
 def decode(texts: list[str], results: list[int]) -> None:
@@ -135,10 +136,7 @@ def decode(texts: list[str], results: list[int]) -> None:
 def decodes(plan: list[list[str]]) -> list[int]:
     """Have each thread call a64l(3) for its texts, one thread after the other; return all that it returned."""
     results: list[int] = []
-    decode(plan[0], results)
-    for thread, texts in zip(THREADS[1:], plan[1:], strict=True):
-        thread.start(partial(decode, texts, results))
-        thread.wait()
+    one_by_one(plan, partial(decode, results=results))
     return results
 
 
@@ -185,10 +183,7 @@ def spawn(paths: list[str], children: list[int]) -> None:
 def spawns(plan: list[list[str]]) -> list[int]:
     """Have each thread execute its programs, one thread after the other; return the children's ids."""
     children: list[int] = []
-    spawn(plan[0], children)
-    for thread, paths in zip(THREADS[1:], plan[1:], strict=True):
-        thread.start(partial(spawn, paths, children))
-        thread.wait()
+    one_by_one(plan, partial(spawn, children=children))
     return children
 
 
