@@ -534,13 +534,8 @@ WRONG = (
     ),
     Wrong(
         "co_re",
-        "a pointer that is not followed",
-        (
-            (
-                "*const u8 = read(task, task_struct_real_parent())?",
-                "*const u8 = task.wrapping_add(task_struct_real_parent() as usize)",
-            ),
-        ),
+        "the address of the parent's struct",
+        (("event.parent = read(parent, task_struct_tgid())?;", "event.parent = parent as u32;"),),
         "`parent` is the id",
         "These are no ids of the workload",
     ),

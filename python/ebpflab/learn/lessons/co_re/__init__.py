@@ -70,7 +70,7 @@ def _judge(
         "parent",
         [worker.pid],
         sorted(set(parents)),
-        (set(parents) == {0}, "The parent is not set: see TODOs 1 and 2."),
+        (set(parents) == {0}, "It is not set, or read where nothing is: see TODOs 1 and 2."),
         (set(parents) <= set(worker.tids), "These are ids of threads: that of the process is in the field tgid."),
         (parents == children, "These are the processes themselves: tgid has to be read from the parent's struct."),
         (set(parents) == {os.getpid()}, "That is the parent's parent."),
