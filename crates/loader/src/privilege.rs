@@ -91,8 +91,7 @@ pub(crate) fn give_up(kept: &[&str], works: impl FnOnce() -> bool) -> Result<()>
     prctl::set_no_new_privs().map_err(Error::os("PR_SET_NO_NEW_PRIVS"))
 }
 
-/// Gives up all capabilities of this thread, which is one of ours. Where the kernel refuses it keeps what it has, as when
-/// a command was told to keep all.
+/// Gives up all capabilities of this thread, which is one of our own. Where the kernel refuses that, it goes on with them.
 pub(crate) fn give_up_all() {
     let _ = give_up(&[], || true);
 }
