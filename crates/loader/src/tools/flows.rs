@@ -8,10 +8,10 @@ use ebpflab_common::{
     packet::{ETH_P_IP, Traffic},
 };
 
-use super::{Needs, kernel_release, max_entries, now};
+use super::{Needs, check_attached, kernel_release, max_entries, now};
 use crate::{
     bpf::{Object, Opener, Target, Tc},
-    error::{Error, Result},
+    error::Result,
     hooks::{self, Kind, Way},
     interface,
     names::{ethertype, ip_protocol},
@@ -50,8 +50,8 @@ pub(super) fn needs() -> Needs {
 /// Attaches to both directions of an interface and starts counting.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`], [`Error::Attach`] where there is no such interface, [`Error::NotSupported`] where no
-/// hook works, [`Error::Privilege`].
+/// [`crate::error::Error`]: `InvalidArgument`, `Attach` where there is no such interface, `NotSupported` where no hook
+/// works, `Privilege`.
 pub fn attach(iface: &OsStr, options: &Options) -> Result<Session> {
     let index = interface::index_of(iface)?;
     needs().check_privileges()?;
@@ -111,13 +111,7 @@ impl Counter for Flows {
     }
 
     fn check(&self, object: &Object) -> Result<()> {
-        if !interface::exists(self.index) {
-            return Err(Error::Gone { target: format!("interface {}", self.iface) });
-        }
-        match self.targets.iter().find(|(program, target)| !object.is_attached(program, target)) {
-            Some((program, target)) => Err(Error::Gone { target: format!("the program {program} on {target}") }),
-            None => Ok(()),
-        }
+        check_attached(object, &self.iface, self.index, &self.targets)
     }
 }
 

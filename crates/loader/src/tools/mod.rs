@@ -31,9 +31,10 @@ use nix::sys::time::TimeValLike as _;
 use nix::time::{ClockId, clock_gettime};
 
 use crate::{
-    bpf::Opener,
+    bpf::{Object, Opener, Target},
     error::{Error, Result},
     hooks::{Kind, Way},
+    interface,
     privilege::{self, Capability},
     schema::Text,
 };
@@ -119,6 +120,23 @@ pub(crate) fn clock_offset() -> Result<u64> {
 /// Nanoseconds since boot, as the records have them.
 pub(crate) fn boot_time() -> u64 {
     clock_gettime(ClockId::CLOCK_BOOTTIME).ok().and_then(|time| u64::try_from(time.num_nanoseconds()).ok()).unwrap_or(0)
+}
+
+/// Checks that an interface is there, and that programs still are on it.
+///
+/// # Errors
+/// [`Error::Gone`].
+fn check_attached(object: &Object, iface: &str, index: u32, targets: &[(&'static str, Target)]) -> Result<()> {
+    let lacking = targets.iter().find(|(program, target)| !object.is_attached(program, target));
+    // Asked last: an interface that goes away is no more to be found before its programs are taken from it
+    // (`unregister_netdevice_many`, net/core/dev.c).
+    if !interface::exists(index) {
+        return Err(Error::Gone { target: format!("interface {iface}") });
+    }
+    match lacking {
+        Some((program, target)) => Err(Error::Gone { target: format!("the program {program} on {target}") }),
+        None => Ok(()),
+    }
 }
 
 /// The name of the thread in a record.

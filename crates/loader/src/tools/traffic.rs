@@ -12,11 +12,11 @@ use ebpflab_common::{
 use super::{
     Needs,
     cgroup::{top, unified},
-    in_initial_pid_namespace, kernel_release, max_entries, now,
+    check_attached, in_initial_pid_namespace, kernel_release, max_entries, now,
 };
 use crate::{
     bpf::{Object, Opener, Target, Tc},
-    error::{Error, Result},
+    error::Result,
     hooks::{self, Kind, Way},
     interface::{self, Counters},
     objects, privilege,
@@ -63,8 +63,8 @@ pub(super) fn needs() -> Needs {
 /// Attaches to both directions of an interface, and to all sockets, and starts counting.
 ///
 /// # Errors
-/// [`Error::InvalidArgument`], [`Error::Attach`] where there is no such interface, [`Error::NotSupported`] where no
-/// hook works or there is no v2 hierarchy of cgroups, [`Error::Privilege`].
+/// [`crate::error::Error`]: `InvalidArgument`, `Attach` where there is no such interface, `NotSupported` where no hook
+/// works or there is no v2 hierarchy of cgroups, `Privilege`.
 pub fn attach(iface: &OsStr, options: &Options) -> Result<Session> {
     let index = interface::index_of(iface)?;
     needs().check_privileges()?;
@@ -184,13 +184,7 @@ impl Counter for Processes {
     }
 
     fn check(&self, object: &Object) -> Result<()> {
-        if !interface::exists(self.index) {
-            return Err(Error::Gone { target: format!("interface {}", self.iface) });
-        }
-        match self.targets.iter().find(|(program, target)| !object.is_attached(program, target)) {
-            Some((program, target)) => Err(Error::Gone { target: format!("the program {program} on {target}") }),
-            None => Ok(()),
-        }
+        check_attached(object, &self.iface, self.index, &self.targets)
     }
 }
 
