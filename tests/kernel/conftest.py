@@ -8,6 +8,7 @@ import itertools
 import os
 import shutil
 import signal
+import threading
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -185,3 +186,20 @@ def iface() -> Iterator[str]:
     lab.ip("link", "set", name, "up")
     yield name
     lab.ip("link", "delete", name)
+
+
+@pytest.fixture
+def noise(opener: lab.Opener, runner: lab.Runner) -> Iterator[None]:
+    """Something to see all the time: a few opens and an exec, again and again."""
+    program, over = runner.do("link", "noise"), threading.Event()
+
+    def work() -> None:
+        while not over.is_set():
+            opener.do("opens", 5)
+            runner.do("run", [(program, ["noise"])])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    over.set()
+    thread.join()

@@ -408,6 +408,21 @@ def test_what_fits_is_not_lost(start: Start, opener: lab.Opener) -> None:
     assert (ended.ledger["dropped"], ended.status, ended.stderr) == (0, 0, "")
 
 
+def test_whoever_reads_may_take_a_break(start: Start, tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    # Long, so that what the buffer and a pipe hold is few of them: 1,400.
+    path = "/" * 3_000 + str(file)
+    tool = start("open", "-p", str(os.getpid())).attached()
+    for _ in range(40):
+        for _ in range(250):
+            os.close(os.open(path, os.O_RDONLY))
+        assert lab.eventually(lambda: lab.asleep(tool.process.pid))
+    ended = tool.stop()
+    assert [event["path"] for event in ended.events if event["path"].endswith("/file")] == [path] * 10_000
+    assert ended.ledger["dropped"] == 0
+
+
 @pytest.mark.native
 def test_a_buffer_is_rounded_up(start: Start) -> None:
     for asked, taken in ((SMALLEST, SMALLEST), (SMALLEST + 1, 2 * SMALLEST), (1 << 20, 1 << 20)):

@@ -107,6 +107,7 @@ def calls(run: tuple[str, ...], folder: Path, iface: str) -> set[str]:
     return found
 
 
+@pytest.mark.usefixtures("noise")
 def test_the_profile_has_what_the_commands_call_and_no_more(tmp_path: Path, iface: str) -> None:
     seen: dict[str, tuple[str, ...]] = {}
     for run in RUNS:

@@ -83,23 +83,6 @@ def quiet(tool: str) -> tuple[str, ...]:
     return every(60, tool) or ("-n", "no-such-name")
 
 
-@pytest.fixture
-def noise(opener: lab.Opener, runner: lab.Runner) -> Iterator[None]:
-    """Something to see all the time: a few opens and an exec, again and again."""
-    program, over = runner.do("link", "noise"), threading.Event()
-
-    def work() -> None:
-        while not over.is_set():
-            opener.do("opens", 5)
-            runner.do("run", [(program, ["noise"])])
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    over.set()
-    thread.join()
-
-
 def our_kernel_ids(before: set[tuple[str, int]]) -> set[str]:
     return {kind for kind, _ in lab.kernel_ids() - before}
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 import typer
 
-from ebpflab.cli.output import StdoutError, complain, write, write_text
+from ebpflab.cli.output import StdoutError, Writer, complain, write_text
 from ebpflab.errors import AttachError, EbpflabError, NotSupportedError, PrivilegeError, VerifierError
 from ebpflab.records import Counts
 from ebpflab.session import EventSession, Session
@@ -249,8 +249,9 @@ def _write(session: Running, output: Output[Running], options: Options) -> Attac
     gone = None
     try:
         if options.json:
-            for lines in output.lines(session):
-                write(lines)
+            with Writer(session.stop) as writer:
+                for lines in output.lines(session):
+                    writer.write(lines)
         else:
             output.show(session)
     except AttachError as error:
