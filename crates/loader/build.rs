@@ -37,6 +37,7 @@ const OBJECTS: &[&str] = &[
     "runqueue",
     "stacks",
     "syscalls",
+    "trace",
     "traffic",
     "xdp",
     "zoo",

@@ -70,6 +70,7 @@ from ebpflab.records import (
     StackCount,
     Summary,
     SyscallCount,
+    TraceEvent,
     Tracepoint,
     TracepointArgument,
     TracepointField,
@@ -93,6 +94,7 @@ from ebpflab.tools.returns import ReturnCounter, ValueHistogram, returns
 from ebpflab.tools.runqueue import RunqueueCounter, runqueue
 from ebpflab.tools.stacks import StackCounter, stacks
 from ebpflab.tools.syscalls import SyscallCounter, syscalls
+from ebpflab.tools.trace import Trace, trace
 from ebpflab.tools.traffic import TrafficCounter, traffic
 from ebpflab.tools.xdp import PacketCounter, xdp
 from ebpflab.values import Enumerator, Struct
@@ -181,6 +183,8 @@ __all__ = [
     "Summary",
     "SyscallCount",
     "SyscallCounter",
+    "Trace",
+    "TraceEvent",
     "Tracepoint",
     "TracepointArgument",
     "TracepointField",
@@ -221,6 +225,7 @@ __all__ = [
     "runqueue",
     "stacks",
     "syscalls",
+    "trace",
     "tracepoints",
     "traffic",
     "unpin_xdp",

@@ -25,6 +25,7 @@ __all__ = [
     "Session",
     "Stats",
     "Table",
+    "TraceEvent",
     "UserEvents",
     "UserMap",
     "UserObject",
@@ -40,6 +41,7 @@ __all__ = [
     "attach_runqueue",
     "attach_stacks",
     "attach_syscalls",
+    "attach_trace",
     "attach_traffic",
     "attach_xdp",
     "btf_layout",
@@ -262,6 +264,15 @@ def attach_stacks(
     by: list[str],
     max_entries: int | None,
 ) -> Session: ...
+def attach_trace(
+    target: str,
+    only: Only,
+    string: str | None,
+    payload: str | None,
+    bits: int | None,
+    unsigned: bool,
+    buffer: int | None,
+) -> Session: ...
 def attach_traffic(iface: str, hook: str | None, max_entries: int | None) -> Session: ...
 def attach_syscalls(only: Only, by: list[str], max_entries: int | None) -> Session: ...
 def attach_xdp(
@@ -462,6 +473,67 @@ class ExitEvent:
         duration_ns: int,
         exec_duration_ns: int | None,
         exec_time: int | None,
+    ) -> Self: ...
+    def to_dict(self) -> dict[str, Any]: ...
+
+@final
+@dataclass(frozen=True, init=False)
+class TraceEvent:
+    """A call of a function that is traced, when it returned."""
+
+    time: int
+    """When it returned: nanoseconds since the epoch."""
+    cpu: int
+    """CPU it returned on."""
+    pid: int
+    """Process id, in the initial PID namespace."""
+    tid: int
+    """Thread id, in the initial PID namespace."""
+    ns_pid: int
+    """Process id in the PID namespace of the process itself (its container)."""
+    uid: int
+    """Real user id, in the initial user namespace."""
+    gid: int
+    """Real group id, in the initial user namespace."""
+    comm: str
+    """Name of the thread."""
+    cgroup: int
+    """Id of the cgroup: in the v2 hierarchy, or, where it is not mounted or nobody lives in it, in the v1 hierarchy
+    with the controller memory, or else pids, cpu, any."""
+    cgroup_path: str | None
+    """Where the cgroup is in that hierarchy; None where it is not known: the hierarchy is not mounted, or too many were
+    made and removed at once."""
+    container: Container | None
+    """The container that the cgroup is of; None where it is of none."""
+    value: int | None
+    """What the call returned; None for a function that returns nothing."""
+    latency_ns: int
+    """From entry to return, in nanoseconds."""
+    data: str | None
+    """The string, or the bytes, that were asked for, as they are at the return; None where none were, where the address
+    is NULL, where the call returned no number of bytes above 0, and where `data_fault` is true."""
+    data_truncated: bool
+    """There are more than 4,095 bytes, and these are the first."""
+    data_fault: bool
+    """The memory could not be read."""
+    def __new__(
+        cls,
+        time: int,
+        cpu: int,
+        pid: int,
+        tid: int,
+        ns_pid: int,
+        uid: int,
+        gid: int,
+        comm: str,
+        cgroup: int,
+        cgroup_path: str | None,
+        container: Container | None,
+        value: int | None,
+        latency_ns: int,
+        data: str | None,
+        data_truncated: bool,
+        data_fault: bool,
     ) -> Self: ...
     def to_dict(self) -> dict[str, Any]: ...
 

@@ -19,6 +19,7 @@ TOOLS = (
     "runqueue",
     "stacks",
     "syscalls",
+    "trace",
     "traffic",
     "xdp",
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ebpflab import _ebpflab
-from ebpflab.records import Attached, Hook, Ledger, Ledgers, Mode, Recorded, Recording
+from ebpflab.records import Attached, Hook, Ledger, Ledgers, Mode, Recorded, Recording, TraceEvent
 from ebpflab.session import EventSession, _check_positive
 from ebpflab.tools.dashboard import ActivityEvent
 
@@ -36,7 +36,7 @@ class Keep(TypedDict):
     failed: bool
 
 
-class Replay(EventSession[ActivityEvent]):
+class Replay(EventSession[ActivityEvent | TraceEvent]):
     """The events of a recording, as if they happened again. It is a session without a kernel, and needs no privileges.
 
     `attached` is what it was recorded with. The ledger is that of the replay: `seen` are the events of the file,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from json import loads
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from ebpflab._ebpflab import ExecEvent, ExitEvent, OpenEvent
+from ebpflab._ebpflab import ExecEvent, ExitEvent, OpenEvent, TraceEvent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,7 @@ __all__ = [
     "PidCount",
     "Reading",
     "Summary",
+    "TraceEvent",
     "Verdict",
 ]
 

@@ -56,6 +56,7 @@ def outside(missing: str) -> str:
         (("traffic", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
         (("stacks", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
         (("syscalls",), "CAP_BPF and CAP_PERFMON;"),
+        (("trace", "libc:malloc"), "CAP_BPF and CAP_PERFMON;"),
         (("xdp", "--iface", "lo"), "CAP_BPF and CAP_PERFMON and CAP_NET_ADMIN;"),
     ],
     ids=[
@@ -74,6 +75,7 @@ def outside(missing: str) -> str:
         "runqueue",
         "stacks",
         "syscalls",
+        "trace",
         "traffic",
         "xdp",
     ],

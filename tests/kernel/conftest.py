@@ -17,6 +17,7 @@ import pytest
 
 from tests.kernel import lab
 from tests.kernel.network import Peers
+from tests.kernel.tls import Talk, talk
 from tests.support import forked
 from tests.vm.page import Results
 
@@ -158,6 +159,13 @@ def loopback() -> Iterator[str]:
     with lab.namespace("lo") as name:
         lab.ip("-n", name, "link", "set", "lo", "up")
         yield name
+
+
+@pytest.fixture
+def tls(loopback: str, tmp_path: Path) -> Iterator[Talk]:
+    """A client and a server of openssl."""
+    with talk(loopback, tmp_path) as client_and_server:
+        yield client_and_server
 
 
 @pytest.fixture

@@ -112,6 +112,7 @@ def real(iface: str) -> Callable[[], Abilities]:
         "runqueue": (lambda **_: ebpflab.runqueue(), ("raw_tracepoint",)),
         "stacks": (stacks, tuple(CALLS)),
         "traffic": (lambda **options: ebpflab.traffic(iface, **options), ("tcx", "clsact")),
+        "trace": (of_a_function(ebpflab.trace), tuple(TIMED)),
         "syscalls": (lambda **_: ebpflab.syscalls(), ("raw_tracepoint",)),
         "xdp": (lambda: ebpflab.xdp(iface), ()),
     }

@@ -43,6 +43,7 @@ STEMS = {
     "runqueue": "runqueue",
     "stacks": "stacks",
     "syscalls": "syscalls",
+    "trace": "trace",
 }
 
 #: Keeps a value for whoever reads the reports of the tests.
@@ -287,6 +288,25 @@ def test_returns_counts_the_same_23_results(
     assert row["negative"] + sum(bucket["count"] for bucket in row["buckets"]) == row["count"] == len(results) == 23
     assert row["negative"] == sum(result < 0 for result in results)
     assert (row["sum"], row["min"], row["max"]) == (sum(results), min(results), max(results))
+    assert (ended.ledger["submitted"], ended.ledger["pending"], ended.ledger["unpaired"]) == (23, 0, 0)
+    assert (ended.status, ended.stderr) == (0, "")
+
+
+@cells("trace", tuple(TIMED))
+def test_trace_sees_the_same_23_calls(
+    start: Start, opener: lab.Opener, caller: lab.Caller, hook: str, record_property: Record
+) -> None:
+    target, kinds = TIMED[hook]
+    pid = caller.pid if hook == "uprobe" else opener.pid
+    read = () if hook == "uprobe" else ("--string", "arg1")
+    tool = start("trace", target, *read, "--pid", str(pid), wrapper=lab.WITH_TRACEFS)
+    attached(tool, hook, kinds, record_property)
+    known: list[tuple[str | None, int]] = list(opened(opener))
+    if hook == "uprobe":
+        known = [(None, 1)] * caller.do("nested", 23)
+    ended = tool.stop()
+    assert [(event["data"], event["value"]) for event in ended.events] == known
+    assert len(known) == 23
     assert (ended.ledger["submitted"], ended.ledger["pending"], ended.ledger["unpaired"]) == (23, 0, 0)
     assert (ended.status, ended.stderr) == (0, "")
 

@@ -34,6 +34,7 @@ ARGUMENTS: dict[str, tuple[str, ...]] = {
     "latency": ("libc:getppid",),
     "returns": ("libc:getppid",),
     "stacks": ("raw_tracepoint:cpuhp_enter",),
+    "trace": ("libc:getppid",),
     "traffic": ("--iface", "IFACE"),
     "xdp": ("--iface", "IFACE"),
 }
@@ -54,6 +55,7 @@ def attach(tool: str, iface: str) -> Callable[[], ebpflab.Session]:
         "runqueue": ebpflab.runqueue,
         "stacks": lambda: ebpflab.stacks("raw_tracepoint:cpuhp_enter"),
         "syscalls": ebpflab.syscalls,
+        "trace": lambda: ebpflab.trace("libc:getppid"),
         "traffic": lambda: ebpflab.traffic(iface),
         "xdp": lambda: ebpflab.xdp(iface),
     }

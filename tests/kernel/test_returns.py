@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,9 +13,8 @@ from rich.console import Console
 from tests.kernel import lab
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.kernel.conftest import Start
+    from tests.kernel.tls import Talk
 
 #: Long enough that only the last reading is of interest.
 SELDOM = ("-i", "60")
@@ -177,71 +175,20 @@ def test_what_cannot_be_counted_says_why(start: Start) -> None:
             ebpflab.returns("libc:atol", **arguments)
 
 
-PORT = 24_433
-
-
-@pytest.fixture
-def tls(loopback: str, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]]:
-    """A client and a server that have agreed on a key, and send nothing by themselves."""
-    key, certificate = tmp_path / "key", tmp_path / "certificate"
-    make = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
-    subprocess.run(
-        [*make, "-subj", "/CN=test", "-keyout", key, "-out", certificate], check=True, stderr=subprocess.DEVNULL
-    )
-    commands = (
-        ("s_server", "-quiet", "-accept", f"127.0.0.1:{PORT}", "-key", key, "-cert", certificate),
-        ("s_client", "-quiet", "-connect", f"127.0.0.1:{PORT}"),
-    )
-
-    def listens() -> bool:
-        # State and local port, as the kernel prints them.
-        lines = Path("/proc/thread-self/net/tcp").read_text().splitlines()
-        return any(f":{PORT:04X} 00000000:0000 0A" in line for line in lines)
-
-    started = []
-    try:
-        for command in commands:
-            arguments = [*lab.netns_exec(loopback), "openssl", *map(str, command)]
-            pipe, null = subprocess.PIPE, subprocess.DEVNULL
-            started.append(subprocess.Popen(arguments, bufsize=0, stdin=pipe, stdout=pipe, stderr=null))
-            assert lab.eventually(lambda: lab.in_namespace(loopback, listens), seconds=20)
-        server, client = started
-        say(client, server, b"x")
-        yield client, server
-    finally:
-        for each in started:
-            each.kill()
-            each.communicate()
-
-
-def say(client: subprocess.Popen[bytes], server: subprocess.Popen[bytes], text: bytes) -> None:
-    """Have it sent, and wait until it was received."""
-    assert client.stdin
-    assert server.stdout
-    client.stdin.write(text)
-    received = b""
-    while len(received) < len(text):
-        received += server.stdout.read(len(text) - len(received))
-    assert received == text
-
-
 @pytest.mark.native
-def test_how_much_tls_sends_and_receives(
-    start: Start, tls: tuple[subprocess.Popen[bytes], subprocess.Popen[bytes]]
-) -> None:
+def test_how_much_tls_sends_and_receives(start: Start, tls: Talk) -> None:
     """As in docs/recipes.md: sizes, and nothing of what is sent."""
-    client, server = tls
     options = ("--bits", "32", "--by", "pid", *SELDOM)
     tools = [start("returns", f"ssl:{function}", *options).attached() for function in ("SSL_write", "SSL_read")]
     # s_client takes no more than 8,192 at a time.
     sizes = [1, 100, 5_000, 8_192]
     for size in sizes:
-        say(client, server, b"s" * size)
+        tls.say(b"s" * size)
     sent, received = ({row["pid"]: row for row in ended.summary["counts"]} for ended in (tool.stop() for tool in tools))
-    assert buckets(sent[client.pid]) == expected(sizes)
-    assert (sent[client.pid]["count"], sent[client.pid]["sum"]) == (len(sizes), sum(sizes))
+    assert buckets(sent[tls.client.pid]) == expected(sizes)
+    assert (sent[tls.client.pid]["count"], sent[tls.client.pid]["sum"]) == (len(sizes), sum(sizes))
     # Where there was nothing to read yet it returned -1.
-    assert received[server.pid]["sum"] + received[server.pid]["negative"] == sum(sizes)
+    assert received[tls.server.pid]["sum"] + received[tls.server.pid]["negative"] == sum(sizes)
 
 
 @pytest.mark.smoke

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ebpflab.records import ExecEvent, ExitEvent, OpenEvent
+from ebpflab.records import ExecEvent, ExitEvent, OpenEvent, TraceEvent
 
 OPEN = OpenEvent(
     time=1_700_000_000_000_000_000,
@@ -75,4 +75,22 @@ EXIT = ExitEvent(
     duration_ns=2_500_000,
     exec_duration_ns=2_000_000,
     exec_time=1_699_999_999_998_000_000,
+)
+TRACE = TraceEvent(
+    time=1_700_000_000_000_000_000,
+    cpu=1,
+    pid=4211,
+    tid=4212,
+    ns_pid=7,
+    uid=1000,
+    gid=100,
+    comm="curl",
+    cgroup=42,
+    cgroup_path="/system.slice/cron.service",
+    container=None,
+    value=0,
+    latency_ns=1_234_567,
+    data="example.org",
+    data_truncated=False,
+    data_fault=False,
 )

@@ -301,11 +301,11 @@ def test_what_is_still_written_is_not_recovered(tmp_path: Path) -> None:
 def test_a_replay_in_asyncio_waits_for_its_events(tmp_path: Path) -> None:
     source = recorded.write(tmp_path, tool="open", events=spread(3))
 
-    async def follow() -> list[ebpflab.ActivityEvent]:
+    async def follow() -> list[ebpflab.ActivityEvent | ebpflab.TraceEvent]:
         with ebpflab.replay(source, speed=5) as replay:
             return [event async for event in replay]
 
-    async def both() -> tuple[list[ebpflab.ActivityEvent], int]:
+    async def both() -> tuple[list[ebpflab.ActivityEvent | ebpflab.TraceEvent], int]:
         events = asyncio.ensure_future(follow())
         turns = 0
         while not events.done():
@@ -322,7 +322,7 @@ def test_a_replay_in_asyncio_waits_for_its_events(tmp_path: Path) -> None:
 def test_a_replay_in_asyncio_ends_when_it_is_stopped(tmp_path: Path) -> None:
     source = recorded.write(tmp_path, tool="open", events=spread(3))
 
-    async def follow() -> list[ebpflab.ActivityEvent]:
+    async def follow() -> list[ebpflab.ActivityEvent | ebpflab.TraceEvent]:
         with ebpflab.replay(source, speed=0.001) as replay:
             asyncio.get_running_loop().call_later(0.2, replay.stop)
             return [event async for event in replay]

@@ -59,6 +59,7 @@ from ebpflab.records import (
     StackCount,
     Summary,
     SyscallCount,
+    TraceEvent,
     Tracepoint,
     TracepointArgument,
     TracepointField,
@@ -131,6 +132,7 @@ OPEN = replace(
 )
 EXEC = replace(examples.EXEC, pid=7, argv=("ls", "-l", "caf\udce9"))
 EXIT = replace(examples.EXIT, pid=7, comm="caf\udce9")
+TRACE = replace(examples.TRACE, pid=7, data="caf\udce9")
 HOLDER = Holder(4211, "ebpflab")
 HOOK_VERDICT = HookVerdict("opens", "kprobe", works=True, taken=True, reason=None, fix=None)
 DENIED = DeniedCount("10.0.0.0/8", 3, 180)
@@ -178,6 +180,7 @@ EXAMPLES = [
     EXEC,
     replace(EXEC, filename=None, argv=None, argc=None, loginuid=None, exe=None, path_fault="filename and exe"),
     EXIT,
+    TRACE,
     replace(EXIT, exit_code=None, signal=11, core=True, exec_duration_ns=None, exec_time=None),
     HOOK,
     Mode("auto", "skb"),
@@ -324,8 +327,8 @@ def test_events_become_dicts(event: OpenEvent | ExecEvent) -> None:
     assert event.pid == 7
 
 
-@pytest.mark.parametrize("event", [OPEN, EXEC, EXIT], ids=lambda event: type(event).__name__)
-def test_events_are_hashed_and_compared(event: OpenEvent | ExecEvent | ExitEvent) -> None:
+@pytest.mark.parametrize("event", [OPEN, EXEC, EXIT, TRACE], ids=lambda event: type(event).__name__)
+def test_events_are_hashed_and_compared(event: OpenEvent | ExecEvent | ExitEvent | TraceEvent) -> None:
     assert len({event, replace(event), replace(event, time=1)}) == 2
     assert replace(event, cpu=0) != event
     other: object = tuple(event.to_dict().values())
@@ -334,8 +337,8 @@ def test_events_are_hashed_and_compared(event: OpenEvent | ExecEvent | ExitEvent
     assert repr(event) == f"{type(event).__name__}({told})"
 
 
-@pytest.mark.parametrize("event", [OPEN, EXEC, EXIT], ids=lambda event: type(event).__name__)
-def test_events_are_made_by_names_or_in_order(event: OpenEvent | ExecEvent | ExitEvent) -> None:
+@pytest.mark.parametrize("event", [OPEN, EXEC, EXIT, TRACE], ids=lambda event: type(event).__name__)
+def test_events_are_made_by_names_or_in_order(event: OpenEvent | ExecEvent | ExitEvent | TraceEvent) -> None:
     make: Any = type(event)
     values = event.to_dict()
     assert make(*values.values()) == event

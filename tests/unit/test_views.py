@@ -56,6 +56,7 @@ from ebpflab.views import (
     runqueue,
     stacks,
     syscalls,
+    trace,
     traffic,
     xdp,
 )
@@ -76,6 +77,7 @@ NO_LEDGER = Ledger(*([0] * 12))
 OPEN = replace(examples.OPEN, time=1_700_000_000_123_999_999)
 EXEC = replace(examples.EXEC, time=1_700_000_000_007_000_000)
 EXIT = examples.EXIT
+TRACE = replace(examples.TRACE, time=1_700_000_000_123_999_999)
 #: What kernel strings may hold, and how it is shown.
 NAMES = [
     ("[kworker/0:1]", "[kworker/0:1]"),
@@ -535,6 +537,24 @@ def test_lines_of_execs_and_exits() -> None:
         "exit     4211     4210    1000  ls                SIGSEGV  after 12.346 s, dumped core",
         "exit     4211     4210    1000  ls                 SIG 35  after 0.002 s",
     ]
+
+
+def test_lines_of_traced_calls() -> None:
+    events = [
+        TRACE,
+        replace(TRACE, value=None, data=None, latency_ns=999),
+        replace(TRACE, value=-2, data="\x1b[2J\n", data_truncated=True),
+        replace(TRACE, value=2**63 - 1, data=None, data_fault=True, latency_ns=3_600 * SECOND),
+    ]
+    assert list(trace.lines(events)) == [
+        "    PID  COMM                     US    RETURNED  DATA",
+        "   4211  curl                 1234.6           0  example.org",
+        "   4211  curl                    1.0",
+        r"   4211  curl                 1234.6          -2  \x1b[2J\n...",
+        "   4211  curl             3600000000.0  9223372036854775807  (not readable)",
+    ]
+    (_, timed) = trace.lines([TRACE], timestamp=True)
+    assert timed == f"{time_of_day(TRACE.time)}     4211  curl                 1234.6           0  example.org"
 
 
 def test_lines_of_execs_that_failed() -> None:

@@ -20,6 +20,9 @@ COMPARE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 #: It is given 1, which is not 0: so nothing is ever found.
 LLABS = ctypes.cast(LIBC.llabs, ctypes.c_void_p)
 LIBC.atol.restype = ctypes.c_long
+LIBC.getenv.restype = ctypes.c_char_p
+#: One of no bytes, and one that is not UTF-8.
+VARIABLES = {"EBPFLAB_ONE": b"one", "EBPFLAB_EMPTY": b"", "EBPFLAB_ODD": b"caf\xe9"}
 
 
 def calls(number: int) -> int:
@@ -95,6 +98,29 @@ def longs(texts: list[str]) -> list[int]:
 def ints(texts: list[str]) -> list[int]:
     """The same of atoi, which leaves more than an int in the register."""
     return [LIBC.atoi(text.encode()) for text in texts]
+
+
+def variables(names: list[str]) -> list[str | None]:
+    """Have getenv called with each name; return what it returned."""
+    found = (LIBC.getenv(name.encode()) for name in names)
+    return [None if value is None else os.fsdecode(value) for value in found]
+
+
+def pipes(sizes: list[int]) -> list[str]:
+    """Have so many bytes written to a pipe and read again, by write and read of libc; then have read fail."""
+    texts = []
+    for size in sizes:
+        ends = (ctypes.c_int * 2)()
+        LIBC.pipe(ends)
+        text = b"%d " % size * size
+        LIBC.write(ends[1], text[:size], ctypes.c_size_t(size))
+        buffer = ctypes.create_string_buffer(size)
+        LIBC.read(ends[0], buffer, ctypes.c_size_t(size))
+        texts.append(buffer.raw.decode())
+        for end in ends:
+            os.close(end)
+    LIBC.read(-1, None, ctypes.c_size_t(1))
+    return texts
 
 
 def spins(milliseconds: int) -> None:
@@ -175,13 +201,14 @@ COMMANDS = {
     function.__name__: function
     for function in (
         *(calls, fails, forks, getppids, ints, longs, named, naps, nested, others, renames, sleeps, spins),
-        *(syscall_threads, threads),
+        *(pipes, syscall_threads, threads, variables),
     )
 }
 
 
 def main() -> None:
     """Get ready, say so, and obey."""
+    os.environb.update({os.fsencode(name): value for name, value in VARIABLES.items()})
     # Whatever threads need when they first start is there afterwards.
     threads(1)
     print(json.dumps("ready"), flush=True)

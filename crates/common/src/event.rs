@@ -44,11 +44,14 @@ pub enum Kind {
     Exec = 1,
     /// [`crate::exit::Exit`]
     Exit = 2,
+    /// [`crate::trace::Trace`]
+    Trace = 3,
 }
 
 impl Kind {
     /// All kinds with their names.
-    pub const ALL: [(Self, &'static str); 3] = [(Self::Open, "open"), (Self::Exec, "exec"), (Self::Exit, "exit")];
+    pub const ALL: [(Self, &'static str); 4] =
+        [(Self::Open, "open"), (Self::Exec, "exec"), (Self::Exit, "exit"), (Self::Trace, "trace")];
 }
 
 const _: () = assert!(size_of::<Header>() == 64);

@@ -21,6 +21,7 @@ pub mod runqueue;
 pub mod stacks;
 pub mod syscall;
 pub mod syscalls;
+pub mod trace;
 pub mod traffic;
 pub mod who;
 pub mod xdp;

@@ -1,6 +1,7 @@
 //! Calls of a function from entry to return.
 //!
-//! A module of each object that has programs at both.
+//! A module of each object that has programs at both; the object says what is to be known of a call when it returns
+//! (`crate::Known`), and where it is booked (`crate::ledger`).
 
 use aya_ebpf::{
     EbpfContext,
@@ -10,26 +11,25 @@ use aya_ebpf::{
 use ebpflab_common::latency::{Frame, MAX_CALLS};
 use ebpflab_ebpf::{
     book,
-    ledger::ledger,
     task::{Current, task},
 };
 
-use crate::filter::filter;
+use crate::{Known, filter::filter, ledger};
 
-/// Calls that have not returned, and what is to be known of them then.
+/// Calls that have not returned.
 #[btf_map]
-static CALLS: HashMap<Frame, u64, { MAX_CALLS as usize }> = HashMap::new();
+static CALLS: HashMap<Frame, Known, { MAX_CALLS as usize }> = HashMap::new();
 
-/// The address of a trampoline's frame, on its way to become a number.
+/// The address of a context, on its way to become a number.
 #[btf_map]
 static POINTER: PerCpuArray<u64, 1> = PerCpuArray::new();
 
 const BPF_ANY: u64 = 0;
 
-/// Where the frame of a trampoline is, as a number that a key may have: kernels before 5.16 do not take pointers in
-/// keys.
+/// Where the context of a program is, of a trampoline that is its frame: as a number, which a key may have (kernels
+/// before 5.16 do not take pointers in keys), and from which an offset leads on that is not known beforehand.
 #[inline(always)]
-pub(crate) fn trampoline(ctx: &impl EbpfContext) -> Option<u64> {
+pub(crate) fn address_of(ctx: &impl EbpfContext) -> Option<u64> {
     let through = POINTER.get_ptr_mut(0)?;
     // SAFETY: a value of the map, of this CPU; nobody else needs what is in it.
     unsafe {
@@ -40,7 +40,7 @@ pub(crate) fn trampoline(ctx: &impl EbpfContext) -> Option<u64> {
 
 /// A call begins; `known` is kept until it returns.
 #[inline(always)]
-pub(crate) fn enter(stack: u64, known: impl Fn() -> u64) -> Option<()> {
+pub(crate) fn enter(stack: u64, known: impl Fn() -> Known) -> Option<()> {
     let ledger = ledger()?;
     book!(ledger, seen);
     if !filter().accepts(&Current) {
@@ -61,7 +61,7 @@ pub(crate) fn enter(stack: u64, known: impl Fn() -> u64) -> Option<()> {
 
 /// A call returns. `None`: it was made before the run began, or the filter left it out.
 #[inline(always)]
-pub(crate) fn leave(stack: u64) -> Option<u64> {
+pub(crate) fn leave(stack: u64) -> Option<Known> {
     let frame = Frame { task: task() as u64, stack };
     // SAFETY: a value of the map, which only this task's calls touch.
     let known = unsafe { *CALLS.get_ptr(frame)? };

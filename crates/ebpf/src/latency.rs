@@ -13,20 +13,24 @@ use aya_ebpf::{
 };
 use ebpflab_ebpf::{
     enabled,
+    ledger::ledger,
     registers::{stack_at_entry, stack_at_return},
     task::Current,
 };
 
 use crate::{
-    frames::trampoline,
+    frames::address_of,
     times::{now, took},
 };
+
+/// When the call began.
+type Known = u64;
 
 /// The same trampoline calls both programs, with what is on its stack.
 #[fentry]
 fn latency_fentry(ctx: FEntryContext) -> i32 {
     if enabled() {
-        let _ = trampoline(&ctx).and_then(enter);
+        let _ = address_of(&ctx).and_then(enter);
     }
     0
 }
@@ -34,7 +38,7 @@ fn latency_fentry(ctx: FEntryContext) -> i32 {
 #[fexit]
 fn latency_fexit(ctx: FExitContext) -> i32 {
     if enabled() {
-        let _ = trampoline(&ctx).and_then(leave);
+        let _ = address_of(&ctx).and_then(leave);
     }
     0
 }

@@ -158,6 +158,29 @@ pub fn stack_at_return(ctx: &RetProbeContext) -> u64 {
     unsafe { (*ctx.as_ptr().cast::<aya_ebpf::bindings::user_pt_regs>()).sp }
 }
 
+/// Where the registers of a probe have an argument, from 0 on (the fourth of a system call is elsewhere). Those that
+/// are not in a register are nowhere: the last one stands for them.
+#[cfg(bpf_target_arch = "x86_64")]
+#[inline(always)]
+pub fn argument_offset(number: u32) -> usize {
+    // arch/x86/include/uapi/asm/ptrace.h: di, si, dx, cx, r8, r9.
+    match number {
+        0 => 14 * 8,
+        1 => 13 * 8,
+        2 => 12 * 8,
+        3 => 11 * 8,
+        4 => 9 * 8,
+        _ => 8 * 8,
+    }
+}
+
+/// Where the registers of a probe have an argument, from 0 on: x0, x1 and so on.
+#[cfg(bpf_target_arch = "aarch64")]
+#[inline(always)]
+pub fn argument_offset(number: u32) -> usize {
+    number as usize * size_of::<u64>()
+}
+
 /// Where a function of a program that has just been entered will return to.
 #[cfg(bpf_target_arch = "x86_64")]
 #[inline(always)]

@@ -25,7 +25,7 @@ use ebpflab_ebpf::{
     task::Current,
 };
 
-use crate::frames::trampoline;
+use crate::frames::address_of;
 
 /// For each CPU, so that the least and the most can be told without a race: the kernel does not run a program while it
 /// is running on the same CPU already.
@@ -50,11 +50,14 @@ static ARGUMENTS: Global<u32> = Global::new(0);
 
 const BPF_NOEXIST: u64 = 1;
 
+/// All that has to be known of a call is that it was made.
+type Known = u64;
+
 /// The same trampoline calls both programs, with what is on its stack.
 #[fentry]
 fn returns_fentry(ctx: FEntryContext) -> i32 {
     if enabled() {
-        let _ = trampoline(&ctx).and_then(enter);
+        let _ = address_of(&ctx).and_then(enter);
     }
     0
 }
@@ -62,7 +65,7 @@ fn returns_fentry(ctx: FEntryContext) -> i32 {
 #[fexit]
 fn returns_fexit(ctx: FExitContext) -> i32 {
     if enabled() {
-        let _ = trampoline(&ctx).and_then(leave_trampoline);
+        let _ = address_of(&ctx).and_then(leave_trampoline);
     }
     0
 }
@@ -100,7 +103,6 @@ fn returns_uret(ctx: RetProbeContext) -> u32 {
     0
 }
 
-/// All that has to be known of a call is that it was made.
 #[inline(always)]
 fn enter(stack: u64) -> Option<()> {
     frames::enter(stack, || 1)

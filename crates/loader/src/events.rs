@@ -9,7 +9,7 @@ use ebpflab_common::event::{self, Header};
 use crate::{
     records::{Container, Event},
     schema::Text,
-    tools::{exec, open},
+    tools::{exec, open, trace},
 };
 
 /// Where events are from. Many have it in common.
@@ -43,6 +43,7 @@ impl<'a> Raw<'a> {
             Kind::Open => open::event(self).map(Event::Open),
             Kind::Exec => exec::event(self).map(Event::Exec),
             Kind::Exit => exec::exit_event(self).map(Event::Exit),
+            Kind::Trace => trace::event(self).map(Event::Trace),
         };
         event.expect("it was looked through when this was made")
     }
@@ -102,6 +103,7 @@ fn kind(record: &[u8]) -> Option<Kind> {
         Kind::Open => open::is_whole(record),
         Kind::Exec => exec::is_whole(record),
         Kind::Exit => exec::is_whole_exit(record),
+        Kind::Trace => trace::is_whole(record),
     };
     is_whole.then_some(kind)
 }

@@ -11,9 +11,9 @@ macro_rules! object {
 }
 
 /// All embedded objects.
-pub const ALL: [&[u8]; 16] = [
-    CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, LATENCY, OPEN, PROBE, RETURNS, RUNQUEUE, STACKS, SYSCALLS, TRAFFIC,
-    XDP, ZOO,
+pub const ALL: [&[u8]; 17] = [
+    CALLS, CGROUP, COUNT, DASHBOARD, EXEC, FLOWS, LATENCY, OPEN, PROBE, RETURNS, RUNQUEUE, STACKS, SYSCALLS, TRACE,
+    TRAFFIC, XDP, ZOO,
 ];
 
 object!(CALLS, "calls.o", "crates/ebpf/src/calls.rs");
@@ -28,6 +28,7 @@ object!(PROBE, "probe.o", "crates/ebpf/src/probe.rs");
 object!(RETURNS, "returns.o", "crates/ebpf/src/returns.rs");
 object!(RUNQUEUE, "runqueue.o", "crates/ebpf/src/runqueue.rs");
 object!(STACKS, "stacks.o", "crates/ebpf/src/stacks.rs");
+object!(TRACE, "trace.o", "crates/ebpf/src/trace.rs");
 object!(TRAFFIC, "traffic.o", "crates/ebpf/src/traffic.rs");
 object!(SYSCALLS, "syscalls.o", "crates/ebpf/src/syscalls.rs");
 object!(XDP, "xdp.o", "crates/ebpf/src/xdp.rs");

@@ -249,6 +249,42 @@ record! {
         pub device: Option<u64>,
     }
 
+    /// A call of a function that is traced, when it returned.
+    pub struct TraceEvent<'a> = "trace" as row {
+        /// When it returned: nanoseconds since the epoch.
+        pub time: u64,
+        /// CPU it returned on.
+        pub cpu: u32,
+        /// Process id, in the initial PID namespace.
+        pub pid: u32,
+        /// Thread id, in the initial PID namespace.
+        pub tid: u32,
+        /// Process id in the PID namespace of the process itself (its container).
+        pub ns_pid: u32,
+        /// Real user id, in the initial user namespace.
+        pub uid: u32,
+        /// Real group id, in the initial user namespace.
+        pub gid: u32,
+        /// Name of the thread.
+        pub comm: Text<'a>,
+        /// Id of the cgroup: in the v2 hierarchy, or, where it is not mounted or nobody lives in it, in the v1 hierarchy with the controller memory, or else pids, cpu, any.
+        pub cgroup: u64,
+        /// Where the cgroup is in that hierarchy; null where it is not known: the hierarchy is not mounted, or too many were made and removed at once.
+        pub cgroup_path: Option<&'a Text<'static>>,
+        /// The container that the cgroup is of; null where it is of none.
+        pub container: Option<&'a Container>,
+        /// What the call returned; null for a function that returns nothing.
+        pub value: Option<i64>,
+        /// From entry to return, in nanoseconds.
+        pub latency_ns: u64,
+        /// The string, or the bytes, that were asked for, as they are at the return; null where none were, where the address is NULL, where the call returned no number of bytes above 0, and where `data_fault` is true.
+        pub data: Option<Text<'a>>,
+        /// There are more than 4,095 bytes, and these are the first.
+        pub data_truncated: bool,
+        /// The memory could not be read.
+        pub data_fault: bool,
+    }
+
     /// A container, known by the path of its cgroup.
     pub struct Container {
         /// Its id: 64 hexadecimal digits.
@@ -1050,6 +1086,7 @@ pub const SCHEMAS: &[&Schema] = &[
     &Cost::SCHEMA,
     &ExecEvent::SCHEMA,
     &ExitEvent::SCHEMA,
+    &TraceEvent::SCHEMA,
     &Explanation::SCHEMA,
     &Feature::SCHEMA,
     &FlowReading::SCHEMA,
@@ -1180,6 +1217,8 @@ pub enum Event<'a> {
     Exit(ExitEvent<'a>),
     /// Of `open`.
     Open(OpenEvent<'a>),
+    /// Of `trace`.
+    Trace(TraceEvent<'a>),
 }
 
 impl Event<'_> {
@@ -1189,6 +1228,7 @@ impl Event<'_> {
             Self::Exec(_) => Kind::Exec,
             Self::Exit(_) => Kind::Exit,
             Self::Open(_) => Kind::Open,
+            Self::Trace(_) => Kind::Trace,
         }
     }
 
@@ -1198,6 +1238,7 @@ impl Event<'_> {
             Self::Exec(event) => event.time,
             Self::Exit(event) => event.time,
             Self::Open(event) => event.time,
+            Self::Trace(event) => event.time,
         }
     }
 
@@ -1207,6 +1248,7 @@ impl Event<'_> {
             Self::Exec(event) => event.write_json_line(out),
             Self::Exit(event) => event.write_json_line(out),
             Self::Open(event) => event.write_json_line(out),
+            Self::Trace(event) => event.write_json_line(out),
         }
     }
 }

@@ -560,8 +560,8 @@ impl State {
             // The kernel tells the runs that it skipped by program, not by kind: they stand in the sum.
             Ledger::new(sum, None, pending[slot], self.received[slot], self.shown[slot])
         };
-        let [open, exec, exit] = [Kind::Open, Kind::Exec, Kind::Exit].map(|kind| of(kind as usize));
-        let ledger = Ledger { missed, ..open.plus(&exec).plus(&exit) };
+        let [open, exec, exit, trace] = Kind::ALL.map(|(kind, _)| of(kind as usize));
+        let ledger = Ledger { missed, ..open.plus(&exec).plus(&exit).plus(&trace) };
         let kinds = if let Tool::Source(source, _) = tool { source.kinds() } else { &[] };
         let open = Optional(kinds.contains(&Kind::Open).then_some(open));
         let ledgers = (kinds.len() > 1).then_some(Ledgers { open, exec, exit });

@@ -421,6 +421,8 @@ fn the_records_are_there() {
         // The cgroup of a v1 hierarchy, a tree, and what a cgroup that is made belongs to (2); and the compat status.
         assert_eq!(["calls", "latency", "stacks", "syscalls"].map(fields), [10, 10, 10, 11]);
         assert_eq!(fields("returns"), 10);
+        // And the process's own number (4 fields).
+        assert_eq!(fields("trace"), 14);
         // The same of any task: who it is (3; that it ends is known), its user (2), its state (2) and CPU; its cgroup of v2
         // and what that is in (2).
         assert_eq!(fields("runqueue"), 19);

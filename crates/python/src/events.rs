@@ -31,6 +31,7 @@ pub(crate) fn event(py: Python<'_>, raw: OwnedRaw) -> PyResult<Bound<'_, PyAny>>
         Kind::Exec => Ok(Bound::new(py, ExecEvent(stored))?.into_any()),
         Kind::Exit => Ok(Bound::new(py, ExitEvent(stored))?.into_any()),
         Kind::Open => Ok(Bound::new(py, OpenEvent(stored))?.into_any()),
+        Kind::Trace => Ok(Bound::new(py, TraceEvent(stored))?.into_any()),
     }
 }
 
@@ -40,6 +41,7 @@ pub(crate) fn replayed<'py>(py: Python<'py>, event: &Event<'_>) -> PyResult<Boun
         Event::Exec(event) => Ok(Bound::new(py, ExecEvent::replayed(py, event)?)?.into_any()),
         Event::Exit(event) => Ok(Bound::new(py, ExitEvent::replayed(py, event)?)?.into_any()),
         Event::Open(event) => Ok(Bound::new(py, OpenEvent::replayed(py, event)?)?.into_any()),
+        Event::Trace(event) => Ok(Bound::new(py, TraceEvent::replayed(py, event)?)?.into_any()),
     }
 }
 
@@ -172,6 +174,11 @@ event_class!(OpenEvent {
     path_fault, path_notes, dirfd, flags, flag_names, mode, ret, error, latency_ns, inode, device,
 } of Event::Open);
 
+event_class!(TraceEvent {
+    time, cpu, pid, tid, ns_pid, uid, gid, comm, cgroup, cgroup_path, container, value, latency_ns, data, data_truncated,
+    data_fault,
+} of Event::Trace);
+
 /// What a class is, and what its fields are, with their types.
 fn description(schema: &Schema) -> String {
     let told = |text: &str| text.trim().replace("null", "None").replace("Null", "None");
@@ -231,7 +238,7 @@ macro_rules! plain {
         }
     )+ };
 }
-plain!(bool, i32, u32, u64, &'static str);
+plain!(bool, i32, i64, u32, u64, &'static str);
 
 impl<T: ToPython> ToPython for Option<T> {
     fn to_python<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {

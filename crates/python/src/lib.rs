@@ -34,8 +34,8 @@ use ebpflab::{
     session,
     targets::{self, Spec},
     tools::{
-        By, EventOptions, Only, TimeOptions, calls, cgroup, count, dashboard, exec, flows, latency, open, returns,
-        runqueue, stacks, syscalls, traffic, xdp,
+        By, EventOptions, Only, Returned, TimeOptions, calls, cgroup, count, dashboard, exec, flows, latency, open,
+        returns, runqueue, stacks, syscalls, trace, traffic, xdp,
     },
     verifier::{self, zoo},
 };
@@ -521,7 +521,8 @@ fn attach_returns(
     max_entries: Option<u32>,
 ) -> PyResult<Session> {
     let target: Spec = target.parse().map_err(to_python)?;
-    let options = returns::Options { only: only.into(), by: parse_by(&by)?, step, bits, unsigned, max_entries };
+    let returned = Returned { bits, unsigned };
+    let options = returns::Options { only: only.into(), by: parse_by(&by)?, step, returned, max_entries };
     py.detach(|| returns::attach(&target, &options)).map(Session).map_err(to_python)
 }
 
@@ -536,6 +537,25 @@ fn attach_runqueue(
 ) -> PyResult<Session> {
     let options = TimeOptions { only: only.into(), by: parse_by(&by)?, step_ns, slower_ns, max_entries };
     py.detach(|| runqueue::attach(&options)).map(Session).map_err(to_python)
+}
+
+#[pyfunction]
+#[expect(clippy::too_many_arguments, reason = "each is an option of the tool")]
+fn attach_trace(
+    py: Python<'_>,
+    target: &str,
+    only: Filter,
+    string: Option<&str>,
+    payload: Option<&str>,
+    bits: Option<u32>,
+    unsigned: bool,
+    buffer: Option<u64>,
+) -> PyResult<Session> {
+    let target: Spec = target.parse().map_err(to_python)?;
+    let place = |name: Option<&str>| name.map(str::parse).transpose().map_err(to_python);
+    let read = trace::Read { string: place(string)?, payload: place(payload)? };
+    let options = trace::Options { only: only.into(), read, returned: Returned { bits, unsigned }, buffer };
+    py.detach(|| trace::attach(&target, &options)).map(Session).map_err(to_python)
 }
 
 #[pyfunction]
@@ -791,10 +811,11 @@ mod _ebpflab {
     use super::{
         Costs, Events, PacketProgram, Session, Stats, attach_calls, attach_cgroup, attach_count, attach_dashboard,
         attach_exec, attach_flows, attach_latency, attach_open, attach_returns, attach_runqueue, attach_stacks,
-        attach_syscalls, attach_traffic, attach_xdp, btf_layout, btf_type, btf_type_json, check_cidr, check_rules,
-        check_targets, complete_target, explain, features, features_json, flame_graph, links, links_json, map_entries,
-        map_entries_json, maps, maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas, tracepoints,
-        tracepoints_json, unpin_xdp, verdict, verdict_json, verifier_kinds, verify, zoo_json, zoo_trials_json,
+        attach_syscalls, attach_trace, attach_traffic, attach_xdp, btf_layout, btf_type, btf_type_json, check_cidr,
+        check_rules, check_targets, complete_target, explain, features, features_json, flame_graph, links, links_json,
+        map_entries, map_entries_json, maps, maps_json, pin_xdp, pinned_xdp, programs, programs_json, schemas,
+        tracepoints, tracepoints_json, unpin_xdp, verdict, verdict_json, verifier_kinds, verify, zoo_json,
+        zoo_trials_json,
     };
     #[pymodule_export]
     use super::{
@@ -803,5 +824,5 @@ mod _ebpflab {
         recordings::{Recorder, Replay, ReplayEvents, recover},
     };
     #[pymodule_export]
-    use crate::events::{ExecEvent, ExitEvent, OpenEvent};
+    use crate::events::{ExecEvent, ExitEvent, OpenEvent, TraceEvent};
 }

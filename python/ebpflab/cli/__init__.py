@@ -37,6 +37,7 @@ COMMANDS = {
     "runqueue": ("runqueue", "command"),
     "stacks": ("stacks", "command"),
     "syscalls": ("syscalls", "command"),
+    "trace": ("trace", "command"),
     "tracepoints": ("inspect", "tracepoints"),
     "traffic": ("traffic", "command"),
     "verifier": ("verifier", "command"),

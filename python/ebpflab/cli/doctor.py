@@ -26,6 +26,7 @@ Tool = Annotated[
         "runqueue",
         "stacks",
         "syscalls",
+        "trace",
         "traffic",
         "xdp",
     ]

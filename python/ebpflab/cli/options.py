@@ -110,6 +110,19 @@ Hook = Annotated[
     Literal["fentry", "kprobe", "kretprobe", "raw_tracepoint", "tracepoint"] | None,
     typer.Option("--hook", help="Take this hook or fail; else the best that the kernel has."),
 ]
+Bits = Annotated[
+    Literal["8", "16", "32", "64"] | None,
+    typer.Option(help="How many bits a value has: 32 for an int; 64 where the kernel tells nothing of it."),
+]
+Unsigned = Annotated[bool, typer.Option("--unsigned", help="With --bits: no value is negative.")]
+
+
+def check_unsigned(unsigned: bool, bits: str | None) -> None:
+    """Refuse what does not go together."""
+    if unsigned and bits in {None, "64"}:
+        raise typer.BadParameter("--unsigned needs --bits 8, 16 or 32")
+
+
 Limit = Annotated[int | None, typer.Option(metavar="N", min=1, help="End after so many events.")]
 Readings = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="End after so many readings.")]
 TcHook = Annotated[

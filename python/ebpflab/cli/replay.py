@@ -6,7 +6,7 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ebpflab.recordings import Replay
+    from ebpflab.session import Events
+    from ebpflab.tools.dashboard import ActivityEvent
 
 
 def _speed(speed: str) -> str:
@@ -104,13 +106,16 @@ def _show(session: Replay, *, duration: float | None, limit: int | None, timesta
         # Those of a recording may have failed or ended, whatever was asked for.
         "exec": partial(views.exec.lines, exits=True),
         "dashboard": views.activity.lines,
+        "trace": views.trace.lines,
     }
     tool = session.attached.command
     if tool == "dashboard" and os.isatty(0) and os.isatty(1):
         from ebpflab.views.dashboard import Dashboard  # noqa: PLC0415  Textual is large
 
         title = f"ebpflab dashboard · recorded on {session.recording.host} · kernel {session.attached.kernel}"
-        Dashboard(session.events(duration, limit), lambda: session.ledger, title).run()
+        # A recording of `dashboard` has no calls.
+        shown = cast("Events[ActivityEvent]", session.events(duration, limit))
+        Dashboard(shown, lambda: session.ledger, title).run()
         return
     for line in lines[tool](session.events(duration, limit), timestamp=timestamp, container=container):
         write_text(line)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -18,11 +18,8 @@ def command(
         int | None,
         typer.Option(metavar="N", min=1, max=2**63 - 1, help="Steps of so much, not powers of two."),
     ] = None,
-    bits: Annotated[
-        Literal["8", "16", "32", "64"] | None,
-        typer.Option(help="How many bits a value has: 32 for an int; 64 where the kernel tells nothing of it."),
-    ] = None,
-    unsigned: Annotated[bool, typer.Option("--unsigned", help="With --bits: no value is negative.")] = False,
+    bits: options.Bits = None,
+    unsigned: options.Unsigned = False,
     pid: options.Pid = None,
     tid: options.Tid = None,
     uid: options.Uid = None,
@@ -40,8 +37,7 @@ def command(
     fail_on_loss: options.FailOnLoss = False,
 ) -> None:
     """Count what calls of a function of the kernel, a program or a library return."""
-    if unsigned and bits in {None, "64"}:
-        raise typer.BadParameter("--unsigned needs --bits 8, 16 or 32")
+    options.check_unsigned(unsigned, bits)
     from ebpflab import views  # noqa: PLC0415  so that --help stays quick
     from ebpflab.tools.returns import returns  # noqa: PLC0415
 

@@ -16,6 +16,7 @@ from ebpflab.views import (
     runqueue,
     stacks,
     syscalls,
+    trace,
     traffic,
     xdp,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "runqueue",
     "stacks",
     "syscalls",
+    "trace",
     "traffic",
     "xdp",
 ]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 from ebpflab.views.table import printable
 
 if TYPE_CHECKING:
-    from ebpflab.records import ExecEvent, ExitEvent, OpenEvent
+    from ebpflab.records import ExecEvent, ExitEvent, OpenEvent, TraceEvent
 
 #: What Docker shows of an id.
 SHORT = 12
 
 
-def container(event: OpenEvent | ExecEvent | ExitEvent) -> str:
+def container(event: OpenEvent | ExecEvent | ExitEvent | TraceEvent) -> str:
     """Return the name, or the first digits of the id; nothing for what is in none."""
     if event.container is None:
         return ""

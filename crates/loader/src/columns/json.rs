@@ -15,6 +15,7 @@ pub(super) fn append(column: &mut Column, value: &Value, bytes: Option<&Value>) 
     match column {
         Column::Boolean(column) => column.append_value(value.as_bool()?),
         Column::Int32(column) => column.append_value(i32::try_from(value.as_i64()?).ok()?),
+        Column::Int64(column) => column.append_value(value.as_i64()?),
         Column::UInt32(column) => column.append_value(u32::try_from(value.as_u64()?).ok()?),
         Column::UInt64(column) => column.append_value(value.as_u64()?),
         Column::Time(column) => column.append_value(value.as_i64()?),

@@ -11,8 +11,8 @@ use std::{borrow::Cow, collections::HashMap, sync::Arc};
 use arrow_array::{
     Array as _, ArrayRef, DictionaryArray, Int32Array, ListArray, RecordBatch, StringArray, StructArray,
     builder::{
-        ArrayBuilder as _, BinaryBuilder, BooleanBuilder, Int32Builder, StringBuilder, TimestampNanosecondBuilder,
-        UInt32Builder, UInt64Builder,
+        ArrayBuilder as _, BinaryBuilder, BooleanBuilder, Int32Builder, Int64Builder, StringBuilder,
+        TimestampNanosecondBuilder, UInt32Builder, UInt64Builder,
     },
     new_null_array,
 };
@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     names::{ErrorName, FlagNames, Words},
-    records::{Container, Event, ExecEvent, ExitEvent, OpenEvent},
+    records::{Container, Event, ExecEvent, ExitEvent, OpenEvent, TraceEvent},
     schema::{Record as _, Text, Texts},
 };
 
@@ -46,6 +46,8 @@ pub enum Cells {
     Boolean,
     /// 32 bits with a sign.
     Int32,
+    /// 64 bits with a sign.
+    Int64,
     /// 32 bits.
     UInt32,
     /// 64 bits.
@@ -117,6 +119,7 @@ impl Cells {
         match self {
             Self::Boolean => (DataType::Boolean, None),
             Self::Int32 => (DataType::Int32, None),
+            Self::Int64 => (DataType::Int64, None),
             Self::UInt32 => (DataType::UInt32, None),
             Self::UInt64 => (DataType::UInt64, None),
             Self::Time => (DataType::Timestamp(TimeUnit::Nanosecond, Some("UTC".into())), None),
@@ -134,6 +137,7 @@ impl Cells {
         match self {
             Self::Boolean => Column::Boolean(BooleanBuilder::with_capacity(rows)),
             Self::Int32 => Column::Int32(Int32Builder::with_capacity(rows)),
+            Self::Int64 => Column::Int64(Int64Builder::with_capacity(rows)),
             Self::UInt32 => Column::UInt32(UInt32Builder::with_capacity(rows)),
             Self::UInt64 => Column::UInt64(UInt64Builder::with_capacity(rows)),
             Self::Time => Column::Time(TimestampNanosecondBuilder::with_capacity(rows).with_timezone("UTC")),
@@ -154,6 +158,8 @@ pub enum Column {
     Boolean(BooleanBuilder),
     /// Of [`Cells::Int32`].
     Int32(Int32Builder),
+    /// Of [`Cells::Int64`].
+    Int64(Int64Builder),
     /// Of [`Cells::UInt32`].
     UInt32(UInt32Builder),
     /// Of [`Cells::UInt64`].
@@ -179,6 +185,7 @@ impl Column {
         match self {
             Self::Boolean(column) => column.len(),
             Self::Int32(column) => column.len(),
+            Self::Int64(column) => column.len(),
             Self::UInt32(column) => column.len(),
             Self::UInt64(column) => column.len(),
             Self::Time(column) => column.len(),
@@ -195,6 +202,7 @@ impl Column {
         match self {
             Self::Boolean(column) => column.append_nulls(count),
             Self::Int32(column) => column.append_nulls(count),
+            Self::Int64(column) => column.append_nulls(count),
             Self::UInt32(column) => column.append_nulls(count),
             Self::UInt64(column) => column.append_nulls(count),
             Self::Time(column) => column.append_nulls(count),
@@ -220,6 +228,7 @@ impl Column {
         match &mut self {
             Self::Boolean(column) => (Arc::new(column.finish()), None),
             Self::Int32(column) => (Arc::new(column.finish()), None),
+            Self::Int64(column) => (Arc::new(column.finish()), None),
             Self::UInt32(column) => (Arc::new(column.finish()), None),
             Self::UInt64(column) => (Arc::new(column.finish()), None),
             Self::Time(column) => (Arc::new(column.finish()), None),
@@ -604,6 +613,7 @@ macro_rules! cells {
 cells! {
     bool => Boolean: Boolean, value, column => column.append_value(*value);
     i32 => Int32: Int32, value, column => column.append_value(*value);
+    i64 => Int64: Int64, value, column => column.append_value(*value);
     u32 => UInt32: UInt32, value, column => column.append_value(*value);
     &'static str => Word: Word, value, column => column.append(value);
     ErrorName => Word: Word, value, column => column.append_number(value.0, || Some(value.name()?.to_string()));
@@ -661,6 +671,7 @@ fn fields(kind: Kind) -> (&'static crate::schema::Schema, &'static [Cells]) {
         Kind::Open => (&OpenEvent::SCHEMA, OpenEvent::CELLS),
         Kind::Exec => (&ExecEvent::SCHEMA, ExecEvent::CELLS),
         Kind::Exit => (&ExitEvent::SCHEMA, ExitEvent::CELLS),
+        Kind::Trace => (&TraceEvent::SCHEMA, TraceEvent::CELLS),
     }
 }
 
@@ -747,6 +758,7 @@ impl Columns {
             Event::Exec(event) => event.append(&mut row),
             Event::Exit(event) => event.append(&mut row),
             Event::Open(event) => event.append(&mut row),
+            Event::Trace(event) => event.append(&mut row),
         }
     }
 

@@ -7,17 +7,17 @@ use std::{
 };
 
 use arrow_array::{
-    Array as _, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Int32Array, ListArray, RecordBatch, StringArray,
-    StructArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
+    Array as _, ArrayRef, BinaryArray, BooleanArray, DictionaryArray, Int32Array, Int64Array, ListArray, RecordBatch,
+    StringArray, StructArray, TimestampNanosecondArray, UInt32Array, UInt64Array,
     cast::AsArray as _,
-    types::{Int32Type, TimestampNanosecondType, UInt32Type, UInt64Type},
+    types::{Int32Type, Int64Type, TimestampNanosecondType, UInt32Type, UInt64Type},
 };
 use ebpflab_common::event::Kind;
 
 use super::{Cells, KINDS, Row as _, cells, fields};
 use crate::{
     names::{ErrorName, FlagNames, Words},
-    records::{Container, Event, ExecEvent, ExitEvent, OpenEvent},
+    records::{Container, Event, ExecEvent, ExitEvent, OpenEvent, TraceEvent},
     schema::{Text, Texts},
 };
 
@@ -33,6 +33,8 @@ pub enum ReadColumn {
     Boolean(BooleanArray),
     /// [`Cells::Int32`]
     Int32(Int32Array),
+    /// [`Cells::Int64`]
+    Int64(Int64Array),
     /// [`Cells::UInt32`]
     UInt32(UInt32Array),
     /// [`Cells::UInt64`]
@@ -63,6 +65,7 @@ impl ReadColumn {
         Some(match of {
             Cells::Boolean => Self::Boolean(column.as_boolean().clone()),
             Cells::Int32 => Self::Int32(column.as_primitive().clone()),
+            Cells::Int64 => Self::Int64(column.as_primitive::<Int64Type>().clone()),
             Cells::UInt32 => Self::UInt32(column.as_primitive::<UInt32Type>().clone()),
             Cells::UInt64 => Self::UInt64(column.as_primitive::<UInt64Type>().clone()),
             Cells::Time => Self::Time(column.as_primitive::<TimestampNanosecondType>().clone()),
@@ -79,6 +82,7 @@ impl ReadColumn {
         match self {
             Self::Boolean(column) => column.is_null(row),
             Self::Int32(column) => column.is_null(row),
+            Self::Int64(column) => column.is_null(row),
             Self::UInt32(column) => column.is_null(row),
             Self::UInt64(column) => column.is_null(row),
             Self::Time(column) => column.is_null(row),
@@ -202,6 +206,7 @@ macro_rules! reads {
 reads! {
     bool: column, row => ReadColumn::Boolean(column) => Some(column.value(row));
     i32: column, row => ReadColumn::Int32(column) => Some(column.value(row));
+    i64: column, row => ReadColumn::Int64(column) => Some(column.value(row));
     u32: column, row => ReadColumn::UInt32(column) => Some(column.value(row));
     u64: column, row =>
         ReadColumn::UInt64(column) => Some(column.value(row)),
@@ -317,6 +322,7 @@ impl Events {
             Kind::Open => OpenEvent::read(&mut row).map(Event::Open),
             Kind::Exec => ExecEvent::read(&mut row).map(Event::Exec),
             Kind::Exit => ExitEvent::read(&mut row).map(Event::Exit),
+            Kind::Trace => TraceEvent::read(&mut row).map(Event::Trace),
         }
     }
 }

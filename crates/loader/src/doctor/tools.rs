@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// The tools that there are verdicts on.
-pub const TOOLS: [&str; 14] = [
+pub const TOOLS: [&str; 15] = [
     "calls",
     "cgroup",
     "count",
@@ -27,6 +27,7 @@ pub const TOOLS: [&str; 14] = [
     "runqueue",
     "stacks",
     "syscalls",
+    "trace",
     "traffic",
     "xdp",
 ];

@@ -115,6 +115,7 @@ impl<'e> Traits<'e> {
             Event::Open(open) => traits!(open, Some(open.tid), open.ret < 0),
             Event::Exec(exec) => traits!(exec, None, exec.ret < 0),
             Event::Exit(exit) => traits!(exit, None, exit.exit_code != Some(0)),
+            Event::Trace(trace) => traits!(trace, Some(trace.tid), trace.value.is_some_and(|value| value < 0)),
         }
     }
 }
@@ -159,11 +160,15 @@ impl Keep {
     /// Whether the events of a tool have what is asked for.
     fn check(&self, tool: &str) -> Result<()> {
         let refuse = |reason: &str| Err(Error::InvalidArgument(reason.to_owned()));
-        if self.tid.is_some() && tool != "open" {
-            return refuse("only recordings of open can be filtered by thread: execs and exits do not say theirs");
+        if self.tid.is_some() && !matches!(tool, "open" | "trace") {
+            return refuse(
+                "only recordings of open and trace can be filtered by thread: execs and exits do not say theirs",
+            );
         }
-        if self.path_prefix.is_some() && tool == "exec" {
-            return refuse("a recording of exec cannot be filtered by the beginning of paths: it has no opens");
+        if self.path_prefix.is_some() && matches!(tool, "exec" | "trace") {
+            return refuse(
+                "a recording of exec or trace cannot be filtered by the beginning of paths: it has no opens",
+            );
         }
         Ok(())
     }
@@ -335,7 +340,8 @@ impl Feed for Replay {
         match tool(&self.recording).as_str() {
             "open" => vec![Kind::Open],
             "exec" => vec![Kind::Exec, Kind::Exit],
-            _ => Kind::ALL.map(|(kind, _)| kind).to_vec(),
+            "trace" => vec![Kind::Trace],
+            _ => vec![Kind::Open, Kind::Exec, Kind::Exit],
         }
     }
 

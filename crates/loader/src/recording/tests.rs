@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     names::{ErrorName, FlagNames, Words},
-    records::{Attached, Container, ExecEvent, ExitEvent, OpenEvent},
+    records::{Attached, Container, ExecEvent, ExitEvent, OpenEvent, TraceEvent},
     schema::{Text, Texts},
 };
 
@@ -39,7 +39,7 @@ impl Drop for Folder {
 }
 
 const FORMATS: [&str; 3] = ["parquet", "arrow", "jsonl"];
-const KINDS_OF_ALL: [Kind; 3] = [Kind::Open, Kind::Exec, Kind::Exit];
+const KINDS_OF_ALL: [Kind; 4] = [Kind::Open, Kind::Exec, Kind::Exit, Kind::Trace];
 
 /// What a test makes events of: bytes that may be anything, and a number.
 #[derive(Clone, Debug)]
@@ -130,7 +130,7 @@ impl Seed {
                 ret,
                 error: ErrorName(ret),
             }),
-            _ => Event::Exit(ExitEvent {
+            _ if number % 2 == 0 => Event::Exit(ExitEvent {
                 time,
                 cpu: 0,
                 pid: number,
@@ -148,6 +148,24 @@ impl Seed {
                 duration_ns: u64::MAX,
                 exec_duration_ns: some.map(u64::from),
                 exec_time: some.map(|number| 1_600_000_000_000_000_000 + u64::from(number)),
+            }),
+            _ => Event::Trace(TraceEvent {
+                time,
+                cpu: 1,
+                pid: number,
+                tid: number + 1,
+                ns_pid: 7,
+                uid: 0,
+                gid: 0,
+                comm,
+                cgroup: 1,
+                cgroup_path,
+                container,
+                value: path.as_ref().map(|_| i64::MIN + i64::from(number)),
+                latency_ns: u64::MAX,
+                data: path,
+                data_truncated: number % 3 == 0,
+                data_fault: number % 3 == 1,
             }),
         }
     }
@@ -400,7 +418,9 @@ fn a_replay_keeps_what_is_asked_for_and_adds_up() {
     let etc = Keep { cgroup: Some(b"/etc/".to_vec()), ..Keep::default() };
     assert_eq!(kept(etc), all(&|number| number % 4 == 0 && number % 5 != 0));
     let failed = Keep { failed: true, ..Keep::default() };
-    assert_eq!(kept(failed), all(&|number| if number % 3 == 2 { number != 0 } else { number % 2 == 1 }));
+    // Every exit here is a failure, and of traced calls each that returned something.
+    let failed_call = |number: u32| number % 2 == 0 || number % 7 != 0;
+    assert_eq!(kept(failed), all(&|number| if number % 3 == 2 { failed_call(number) } else { number % 2 == 1 }));
     let prefix = Keep { path_prefix: Some(b"/etc".to_vec()), ..Keep::default() };
     // Of opens: what begins so, what is not known, and what is cut at its beginning.
     let kept_open = |number: u32| match number % 7 {

@@ -11,12 +11,14 @@ pub mod latency;
 mod only;
 pub mod open;
 mod pairs;
+mod prototype;
 pub mod returns;
 mod ring;
 pub mod runqueue;
 pub mod stacks;
 pub mod syscalls;
 mod times;
+pub mod trace;
 pub mod traffic;
 mod tree;
 pub mod xdp;
@@ -41,6 +43,7 @@ use crate::{
 pub use by::By;
 pub use only::Only;
 pub(crate) use only::{Keep, in_initial_pid_namespace};
+pub use prototype::Returned;
 pub use times::TimeOptions;
 pub(crate) use xdp::pinned_programs;
 
@@ -70,7 +73,7 @@ impl Needs {
 }
 
 /// What each of the tools needs.
-pub(crate) fn needs() -> [Needs; 14] {
+pub(crate) fn needs() -> [Needs; 15] {
     [
         calls::needs(),
         cgroup::needs(),
@@ -84,6 +87,7 @@ pub(crate) fn needs() -> [Needs; 14] {
         runqueue::needs(),
         stacks::needs(),
         syscalls::needs(),
+        trace::needs(),
         traffic::needs(),
         xdp::needs(),
     ]

@@ -15,15 +15,14 @@ use super::{
     Keep, Needs, Only,
     by::{self, By, Named, Names},
     kernel_release, max_entries, now,
-    pairs::{Function, Programs},
+    pairs::Programs,
+    prototype::{Prototype, Returned},
 };
 use crate::{
     bpf::{Object, Opener},
-    btf::{Btf, Shape},
     containers::Source,
     error::{Error, Result},
-    hooks::{self, Kind},
-    inspect, objects, privilege,
+    hooks, objects, privilege,
     records::{Attached, Reading, ReturnCount, ReturnReading, ValueBucket},
     schema::Optional,
     session::{Counter, Session, Tool},
@@ -45,10 +44,8 @@ pub struct Options {
     pub by: Vec<By>,
     /// Buckets of so many each, instead of powers of two.
     pub step: Option<u64>,
-    /// How many bits a value has: 8, 16, 32 or 64. Unless told, what the kernel tells of its functions, and 64.
-    pub bits: Option<u32>,
-    /// With `bits`: none of them is a sign.
-    pub unsigned: bool,
+    /// How many bits a value has.
+    pub returned: Returned,
     /// Most buckets of all that are told apart; 16,384 unless told.
     pub max_entries: Option<u32>,
 }
@@ -73,21 +70,15 @@ pub fn attach(target: &Spec, options: &Options) -> Result<Session> {
     if options.step == Some(0) {
         return Err(Error::InvalidArgument("a bucket has at least one value".to_owned()));
     }
-    let asked = asked_value(options.bits, options.unsigned)?;
+    options.returned.check()?;
     needs().check_privileges()?;
-    let Function { kernel, mut ways, asked: hook } = PROGRAMS.function(target, options.only.pid)?;
-    let known = kernel.as_deref().and_then(|name| prototype(&inspect::kernel_types()?, name));
-    if known.is_none() {
-        // What is on its frame is not known; nor would the kernel find the function to make one for.
-        ways.retain(|way| way.kind != Kind::Fentry || hook == Some(Kind::Fentry));
-    }
-    let mut prototype = known.unwrap_or(Prototype::UNKNOWN);
-    if prototype.value.is_none() {
+    let mut function = PROGRAMS.function(target, options.only.pid)?;
+    let prototype = Prototype::of(&mut function, options.returned)?;
+    let Some(value) = prototype.value else {
         return Err(Error::InvalidArgument(format!("{target} returns nothing: it is a void function")));
-    }
-    prototype.value = asked.or(prototype.value);
+    };
     let (mut object, keep, source) = open(options, &prototype)?;
-    let mut hooked = hooks::attach(&mut object, "returns", &ways, hook)?;
+    let mut hooked = hooks::attach(&mut object, "returns", &function.ways, function.asked)?;
     let names = Names::attach(by::bits(&options.by, 0), source, &mut object, &mut hooked.hooks)?;
     keep.follow(&mut object, &mut hooked.hooks)?;
     let attached = Attached {
@@ -100,56 +91,13 @@ pub fn attach(target: &Spec, options: &Options) -> Result<Session> {
     };
     let returns = Returns {
         target: target.to_string(),
-        value: prototype.value.unwrap_or(Value::LONG),
+        value,
         step: options.step.unwrap_or(0),
         names,
         last: HashMap::new(),
         at: Instant::now(),
     };
     Session::start(object, Tool::Counter(Box::new(returns)), attached)
-}
-
-/// # Errors
-/// [`Error::InvalidArgument`] for what no value has.
-fn asked_value(bits: Option<u32>, unsigned: bool) -> Result<Option<Value>> {
-    let wrong = |why: &str| Err(Error::InvalidArgument(why.to_owned()));
-    match (bits, unsigned) {
-        (Some(8 | 16 | 32), _) | (Some(64), false) => Ok(bits.map(|bits| Value { bits, signed: (!unsigned).into() })),
-        (Some(64), true) => wrong("values of 64 bits are signed"),
-        (Some(_), _) => wrong("a value has 8, 16, 32 or 64 bits"),
-        (None, true) => wrong("without a sign are only values of 8, 16 or 32 bits: say how many"),
-        (None, false) => Ok(None),
-    }
-}
-
-/// What is known of a function of the kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Prototype {
-    /// `None`: it returns nothing.
-    value: Option<Value>,
-    /// Words that its arguments take on a trampoline.
-    arguments: u32,
-}
-
-impl Prototype {
-    const UNKNOWN: Self = Self { value: Some(Value::LONG), arguments: 0 };
-}
-
-/// What the kernel tells of one of its functions; `None` where it tells nothing.
-fn prototype(kernel: &Btf<'_>, name: &str) -> Option<Prototype> {
-    let function = kernel.named(name).find(|number| matches!(kernel.shape(*number), Some(Shape::Named(_))))?;
-    let (_, Shape::Function(value, parameters)) = kernel.bare(function)? else { return None };
-    let short = |bytes: usize, signed: bool| match bytes {
-        1 | 2 | 4 => Value { bits: bytes as u32 * 8, signed: signed.into() },
-        _ => Value::LONG,
-    };
-    let value = match kernel.bare(value)?.1 {
-        Shape::Void => None,
-        Shape::Int { bytes, is_signed, .. } | Shape::Enum { bytes, is_signed, .. } => Some(short(bytes, is_signed)),
-        _ => Some(Value::LONG),
-    };
-    let words = parameters.iter().map(|(_, number)| Some(kernel.size(*number)?.div_ceil(size_of::<u64>()) as u32));
-    Some(Prototype { value, arguments: words.sum::<Option<u32>>()? })
 }
 
 /// The object with its maps, whose calls it counts, and where cgroups are from.
@@ -161,7 +109,7 @@ fn open(options: &Options, prototype: &Prototype) -> Result<(Object, Keep, Sourc
         .global("BY", by::bits(&options.by, 0))
         .global("STEP", options.step.unwrap_or(0))
         .global("VALUE", prototype.value.unwrap_or(Value::LONG))
-        .global("ARGUMENTS", prototype.arguments);
+        .global("ARGUMENTS", prototype.arguments.unwrap_or(0));
     let (opener, source) = Names::opener(max_entries(opener, "BUCKETS", options.max_entries)?)?;
     let mut object = opener.open()?;
     keep.fill(&mut object)?;
@@ -277,30 +225,5 @@ mod tests {
     fn the_last_step_has_no_end() {
         let expected = [(9_980, Some(9_990), 1), (9_990, Some(10_000), 0), (10_000, None, 2)];
         assert_eq!(shown(&[9_985, 10_000, 123_456], 10), expected);
-    }
-
-    #[test]
-    fn what_a_function_of_the_running_kernel_returns_is_known() {
-        let Some(kernel) = inspect::kernel_types() else { return };
-        let value = |bits, signed| Some(Value { bits, signed });
-        for (name, expected, arguments) in [
-            ("vfs_read", value(64, 1), 4),
-            ("capable", value(8, 0), 1),
-            ("security_file_open", value(32, 1), 1),
-            ("schedule", None, 0),
-        ] {
-            assert_eq!(prototype(&kernel, name), Some(Prototype { value: expected, arguments }), "{name}");
-        }
-        assert_eq!(prototype(&kernel, "no_such_function"), None);
-    }
-
-    #[test]
-    fn what_no_value_has_is_refused() {
-        let told = |bits, unsigned| asked_value(bits, unsigned).expect_err("no value").to_string();
-        assert_eq!(told(Some(64), true), "values of 64 bits are signed");
-        assert_eq!(told(Some(12), false), "a value has 8, 16, 32 or 64 bits");
-        assert!(told(None, true).contains("say how many"));
-        assert_eq!(asked_value(Some(32), true).expect("a value"), Some(Value { bits: 32, signed: 0 }));
-        assert_eq!(asked_value(None, false).expect("nothing"), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd as _, BorrowedFd};
 
-use ebpflab_common::{event::Kind, exec::ExecCall, open::Call};
+use ebpflab_common::{event::Kind, exec::ExecCall, latency::Frame, open, trace};
 
 use crate::{
     bpf::{Object, Ring},
@@ -33,10 +33,11 @@ impl Source for RingSource {
 
     fn pending(&self, object: &Object, kind: Kind) -> Result<u64> {
         match kind {
-            Kind::Open => Ok(object.hash_map::<u32, Call>("CALLS")?.len() as u64),
+            Kind::Open => Ok(object.hash_map::<u32, open::Call>("CALLS")?.len() as u64),
             Kind::Exec => Ok(object.hash_map::<u32, ExecCall>("EXEC_CALLS")?.len() as u64),
             // An exit is one event, with nothing to come after it.
             Kind::Exit => Ok(0),
+            Kind::Trace => Ok(object.hash_map::<Frame, trace::Call>("CALLS")?.len() as u64),
         }
     }
 
