@@ -16,6 +16,7 @@ import pytest
 
 from tests.kernel import lab
 from tests.support import identity
+from tests.support.install import pythons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -158,28 +159,60 @@ def told(process: subprocess.Popen[str], line: str) -> str:
 
 @pytest.mark.native
 def test_a_flame_graph_shows_what_takes_how_much_time(start: Start, tmp_path: Path) -> None:
-    seconds, hz = 10, 499
-    svg = tmp_path / "spinner.svg"
-    with built("spinner.c", tmp_path, seconds) as process:
-        arguments = ("--sample", str(hz), "--svg", str(svg), "--pid", str(process.pid))
-        tool = start("stacks", *arguments, *SELDOM).attached()
-        took = dict(zip(("heavy", "middling", "light"), json.loads(told(process, "go")), strict=True))
-        ended = tool.stop()
-    cpu_time = sum(took.values())
-    samples: Counter[str] = Counter()
-    # Where a call has no frame yet, or none any more, its caller is left out: a function may be in several places.
-    for name, number in re.findall(r"<title>(\w+) \(([\d,]+) samples", svg.read_text()):
-        samples[name] += int(number.replace(",", ""))
-    shown = {name: 100 * number / ended.ledger["submitted"] for name, number in samples.items()}
+    with built("spinner.c", tmp_path, SECONDS) as process:
+        ended, shown = sampled(start, process, tmp_path / "spinner.svg")
     assert shown["spinner"] == 100
     assert shown["work"] > 95
-    for name, ns in took.items():
-        assert shown[name] == pytest.approx(100 * ns / cpu_time, abs=5), shown
     for row in ended.summary["counts"]:
         if "heavy" in row["user"]:
             assert row["user"][row["user"].index("heavy") :][:3] == ["heavy", "work", "main"]
+
+
+SECONDS, HZ = 10, 499
+
+
+def sampled(start: Start, process: subprocess.Popen[str], svg: Path) -> tuple[lab.Ended, dict[str, float]]:
+    """Sample a workload with three functions, each of which has to have its share; return all shares in percent."""
+    tool = start("stacks", "--sample", str(HZ), "--svg", str(svg), "--pid", str(process.pid), *SELDOM).attached()
+    took = dict(zip(("heavy", "middling", "light"), json.loads(told(process, "go")), strict=True))
+    ended = tool.stop()
+    cpu_time = sum(took.values())
+    samples: Counter[str] = Counter()
+    # Where a call has no frame yet, or none any more, its caller is left out: a function may be in several places.
+    for name, number in re.findall(r"<title>(?:py::)?([\w.]+)[^(]* \(([\d,]+) samples", svg.read_text()):
+        samples[name] += int(number.replace(",", ""))
+    shown = {name: 100 * number / ended.ledger["submitted"] for name, number in samples.items()}
+    for name, ns in took.items():
+        assert shown[name] == pytest.approx(100 * ns / cpu_time, abs=5), shown
     # As often as the clock ticked while it had a CPU.
-    assert ended.ledger["submitted"] == pytest.approx(cpu_time / 1e9 * hz, rel=0.1)
+    assert ended.ledger["submitted"] == pytest.approx(cpu_time / 1e9 * HZ, rel=0.1)
+    return ended, shown
+
+
+def python_with_frames() -> str:
+    """Return a Python that can tell of its functions, and is built with frame pointers, as it is from 3.15 on."""
+    for python in reversed(pythons()):
+        asked = "import sysconfig; print(sysconfig.get_config_var('PY_CFLAGS'))"
+        flags = subprocess.run([python.path, "-c", asked], text=True, capture_output=True, check=True).stdout
+        if python.version >= (3, 12, 0) and "-fno-omit-frame-pointer" in flags:
+            return str(python.path)
+    pytest.skip("no Python from 3.12 on here is built with frame pointers")
+
+
+@pytest.mark.native
+def test_functions_of_python_take_their_share(start: Start, tmp_path: Path) -> None:
+    source = (WORKLOADS / "functions.py").read_text()
+    command = [python_with_frames(), "-X", "perf", "-c", source, str(SECONDS)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True) as process:
+        ended, _ = sampled(start, process, tmp_path / "python.svg")
+        assert process.stdin
+        process.stdin.close()
+    # Between them are the interpreter's own.
+    for row in ended.summary["counts"]:
+        python = [name.split(":")[2] for name in row["user"] if name.startswith("py::")]
+        if "heavy" in python:
+            assert python[python.index("heavy") :] == ["heavy", "work", "main", "<module>"]
 
 
 @pytest.mark.native
