@@ -544,17 +544,19 @@ def test_lines_of_traced_calls() -> None:
         TRACE,
         replace(TRACE, value=None, data=None, latency_ns=999),
         replace(TRACE, value=-2, data="\x1b[2J\n", data_truncated=True),
+        replace(TRACE, value=0x7FFC_1234_5678),
         replace(TRACE, value=2**63 - 1, data=None, data_fault=True, latency_ns=3_600 * SECOND),
     ]
     assert list(trace.lines(events)) == [
-        "    PID  COMM                     US    RETURNED  DATA",
-        "   4211  curl                 1234.6           0  example.org",
+        "    PID  COMM                     US         RETURNED  DATA",
+        "   4211  curl                 1234.6                0  example.org",
         "   4211  curl                    1.0",
-        r"   4211  curl                 1234.6          -2  \x1b[2J\n...",
+        r"   4211  curl                 1234.6               -2  \x1b[2J\n...",
+        "   4211  curl                 1234.6  140720613906040  example.org",
         "   4211  curl             3600000000.0  9223372036854775807  (not readable)",
     ]
     (_, timed) = trace.lines([TRACE], timestamp=True)
-    assert timed == f"{time_of_day(TRACE.time)}     4211  curl                 1234.6           0  example.org"
+    assert timed == f"{time_of_day(TRACE.time)}     4211  curl                 1234.6                0  example.org"
 
 
 def test_lines_of_execs_that_failed() -> None:

@@ -25,7 +25,8 @@ _COLUMNS = (
     Column[TraceEvent]("PID", 7, lambda event: str(event.pid)),
     Column[TraceEvent]("COMM", 15, lambda event: printable(event.comm), right=False),
     Column[TraceEvent]("US", 10, lambda event: f"{event.latency_ns / 1_000:.1f}"),
-    Column[TraceEvent]("RETURNED", 10, lambda event: "" if event.value is None else str(event.value)),
+    # An address of user memory has 15 digits.
+    Column[TraceEvent]("RETURNED", 15, lambda event: "" if event.value is None else str(event.value)),
     Column[TraceEvent]("DATA", 0, data, right=False),
 )
 
