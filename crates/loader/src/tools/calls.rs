@@ -10,19 +10,18 @@ use std::{
 use ebpflab_common::calls::{self as layout, Key, SLOTS, slot};
 
 use super::{
-    Keep, Needs, Only,
+    Keep, Needs, Only, attached,
     by::{self, By, Named, Names},
-    kernel_release, max_entries, now,
+    max_entries, now,
 };
 use crate::{
     bpf::{Function, Object, Opener, Target, Uprobe, probe},
     containers::Source,
     elf,
     error::{Error, Result},
-    hooks::{self, Kind, Way},
+    hooks::{self, Hooked, Kind, Way},
     objects, privilege,
-    records::{Attached, CallCount, CallReading, Hook, Reading},
-    schema::Optional,
+    records::{CallCount, CallReading, Hook, Reading},
     session::{Counter, Session, Tool},
     targets::{self, FunctionHook, Site, Spec},
 };
@@ -101,16 +100,8 @@ pub fn attach(options: &Options) -> Result<Session> {
     let by = by::bits(&options.by, 0);
     let names = Names::attach(by, source, &mut object, &mut hooks)?;
     keep.follow(&mut object, &mut hooks)?;
-    let attached = Attached {
-        command: "calls".to_owned(),
-        hooks,
-        blind_to: Vec::new(),
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
     let calls = Calls { labels, slots, addresses, left_out, names, last: HashMap::new(), at: Instant::now() };
-    Session::start(object, Tool::Counter(Box::new(calls)), attached)
+    Session::start(object, Tool::Counter(Box::new(calls)), attached("calls", Hooked { hooks, blind_to: Vec::new() }))
 }
 
 /// The object with its maps, whose calls it counts, and where cgroups are from.

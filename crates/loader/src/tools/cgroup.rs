@@ -16,7 +16,7 @@ use ebpflab_common::{
     packet::Traffic,
 };
 
-use super::{Needs, kernel_release, max_entries, now};
+use super::{Needs, attached, max_entries, now};
 use crate::{
     bpf::{Object, Opener, Target},
     cgroups::{self, Group, Hierarchy},
@@ -25,8 +25,8 @@ use crate::{
     hooks::{self, Kind, Way},
     names::ip_protocol,
     objects, privilege,
-    records::{Attached, CgroupCounts, CgroupReading, DeniedCount, GroupCount, Reading},
-    schema::{Optional, Text},
+    records::{CgroupCounts, CgroupReading, DeniedCount, GroupCount, Reading},
+    schema::Text,
     session::{Counter, Session, Tool},
 };
 
@@ -118,14 +118,6 @@ pub fn attach(cgroup: &Path, options: &Options) -> Result<Session> {
     if !Source::choose()?.is_v2() {
         hooked.blind_to.push("containers".to_owned());
     }
-    let attached = Attached {
-        command: "cgroup".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
     let groups = Groups {
         id: inode(&cgroup),
         cgroup,
@@ -134,7 +126,7 @@ pub fn attach(cgroup: &Path, options: &Options) -> Result<Session> {
         last: HashMap::new(),
         at: Instant::now(),
     };
-    Session::start(object, Tool::Counter(Box::new(groups)), attached)
+    Session::start(object, Tool::Counter(Box::new(groups)), attached("cgroup", hooked))
 }
 
 /// The hierarchy of v2, for a tool that needs one.

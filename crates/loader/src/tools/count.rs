@@ -2,14 +2,14 @@
 
 use std::{collections::HashMap, time::Instant};
 
-use super::{Keep, Needs, Only, by::comm_of, kernel_release, max_entries, now};
+use super::{Keep, Needs, Only, attached, by::comm_of, max_entries, now};
 use crate::{
     bpf::{Object, Opener, Target},
     error::Result,
     hooks::{self, ENTRIES, EXITS, Kind, Way},
     objects, privilege,
-    records::{Attached, PidCount, PidReading, Reading},
-    schema::{Optional, Text},
+    records::{PidCount, PidReading, Reading},
+    schema::Text,
     session::{Counter, Session, Tool},
     tracefs,
 };
@@ -44,15 +44,7 @@ pub fn attach(options: &Options) -> Result<Session> {
     let (mut object, keep) = open(options)?;
     let mut hooked = hooks::attach(&mut object, "count", &ways(options.only.failed), options.hook)?;
     keep.follow(&mut object, &mut hooked.hooks)?;
-    let attached = Attached {
-        command: "count".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
-    Session::start(object, Tool::Counter(Box::new(Pids::default())), attached)
+    Session::start(object, Tool::Counter(Box::new(Pids::default())), attached("count", hooked))
 }
 
 /// The object with its maps, and whose opens it counts.

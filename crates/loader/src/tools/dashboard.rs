@@ -2,16 +2,13 @@
 
 use ebpflab_common::event::Kind;
 
-use super::{EventOptions, Keep, Needs, buffer_size, exec, kernel_release, open, ring::RingSource};
-use crate::{
-    bpf::{Object, Opener},
-    containers::{self, Locator},
-    error::Result,
-    hooks, objects, privilege,
-    records::Attached,
-    schema::Optional,
-    session::{Session, Tool},
+use super::{
+    EventOptions, Needs, buffer_size,
+    events::{self, Opened},
+    exec, open,
+    ring::RingSource,
 };
+use crate::{error::Result, hooks, objects, privilege, session::Session};
 
 /// Bytes of the ring buffer unless the user asks for another number.
 const BUFFER: u64 = 4 << 20;
@@ -32,31 +29,18 @@ pub(super) fn needs() -> Needs {
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
 pub fn attach(options: &EventOptions) -> Result<Session> {
-    let (mut object, buffer, keep, source) = open_object(options)?;
-    let opens = hooks::attach(&mut object, "dashboard", &open::ways(), options.hook)?;
-    let mut hooked = opens.and(hooks::attach(&mut object, "dashboard", &exec::ways(false, true), None)?);
-    let locator = Locator::attach(source, &mut object, &mut hooked.hooks)?;
-    keep.follow(&mut object, &mut hooked.hooks)?;
-    let activity = RingSource::new(&mut object, &[Kind::Open, Kind::Exec, Kind::Exit])?;
-    let attached = Attached {
-        command: "dashboard".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: Some(buffer.into()),
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
-    Session::start(object, Tool::Source(Box::new(activity), Box::new(locator)), attached)
+    let (mut opened, buffer) = open_object(options)?;
+    let opens = hooks::attach(&mut opened.object, "dashboard", &open::ways(), options.hook)?;
+    let hooked = opens.and(hooks::attach(&mut opened.object, "dashboard", &exec::ways(false, true), None)?);
+    let activity = RingSource::new(&mut opened.object, &[Kind::Open, Kind::Exec, Kind::Exit])?;
+    opened.start("dashboard", hooked, Box::new(activity), buffer.into())
 }
 
-/// The object with its maps, the size of its buffer, whose events it keeps, and where their cgroups are.
-fn open_object(options: &EventOptions) -> Result<(Object, u32, Keep, containers::Source)> {
-    let keep = options.only.prepare()?;
-    needs().check_privileges()?;
-    let source = containers::Source::choose()?;
+/// What is opened, and the size of its buffer.
+fn open_object(options: &EventOptions) -> Result<(Opened, u32)> {
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), open::LARGEST.max(exec::LARGEST))?;
-    let opener = source.opener(keep.opener(Opener::new(objects::DASHBOARD))).max_entries("EVENTS", buffer);
-    let mut object = exec::prepared(opener, false, true).open()?;
-    keep.fill(&mut object)?;
-    Ok((object, buffer, keep, source))
+    let opened = events::open(&needs(), &options.only, |opener| {
+        exec::prepared(opener, false, true).max_entries("EVENTS", buffer)
+    })?;
+    Ok((opened, buffer))
 }

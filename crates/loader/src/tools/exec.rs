@@ -8,18 +8,22 @@ use ebpflab_common::{
     exit::Exit,
 };
 
-use super::{EventOptions, Keep, Needs, buffer_size, comm, kernel_release, name_at, open::with_offsets};
+use super::{
+    EventOptions, Needs, buffer_size, comm,
+    events::{self, Opened},
+    name_at,
+    open::with_offsets,
+};
 use crate::{
     bpf::{Object, Opener, Perf, Target},
-    containers::{self, Locator},
     error::Result,
     events::Raw,
     hooks::{self, Kind, Way},
     names::{ErrorName, Words},
     objects, privilege,
-    records::{Attached, ExecEvent, ExitEvent},
-    schema::{Optional, Text, Texts},
-    session::{Session, Source, Tool},
+    records::{ExecEvent, ExitEvent},
+    schema::{Text, Texts},
+    session::{Session, Source},
     tracefs,
 };
 
@@ -54,35 +58,22 @@ pub(super) fn needs() -> Needs {
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
 pub fn attach(options: &Options) -> Result<Session> {
-    let (mut object, perf, buffer, keep, source) = open(options)?;
+    let (mut opened, perf, buffer) = open(options)?;
     let ways = ways(options.events.only.failed, options.exits);
-    let mut hooked = hooks::attach(&mut object, "exec", &ways, options.events.hook)?;
-    let locator = Locator::attach(source, &mut object, &mut hooked.hooks)?;
-    keep.follow(&mut object, &mut hooked.hooks)?;
-    let attached = Attached {
-        command: "exec".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: Some(perf.fds().len() as u64 * u64::from(buffer)),
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
+    let hooked = hooks::attach(&mut opened.object, "exec", &ways, options.events.hook)?;
+    let buffer = perf.fds().len() as u64 * u64::from(buffer);
     let kinds: &[_] = if options.exits { &[event::Kind::Exec, event::Kind::Exit] } else { &[event::Kind::Exec] };
     let execs = Execs { perf, kinds, records: Vec::new(), order: Vec::new() };
-    Session::start(object, Tool::Source(Box::new(execs), Box::new(locator)), attached)
+    opened.start("exec", hooked, Box::new(execs), buffer)
 }
 
-/// The object with its maps, its buffers, the size of each, whose events it keeps, and where their cgroups are.
-fn open(options: &Options) -> Result<(Object, Perf, u32, Keep, containers::Source)> {
-    let keep = options.events.only.prepare()?;
-    needs().check_privileges()?;
-    let source = containers::Source::choose()?;
+/// What is opened, its buffers, and the size of each.
+fn open(options: &Options) -> Result<(Opened, Perf, u32)> {
+    let only = &options.events.only;
     let buffer = buffer_size(options.events.buffer.unwrap_or(BUFFER), LARGEST)?;
-    let opener = source.opener(keep.opener(Opener::new(objects::EXEC)));
-    let mut object = prepared(opener, options.events.only.failed, options.exits).open()?;
-    keep.fill(&mut object)?;
-    let perf = object.take_perf("EVENTS", buffer as usize)?;
-    Ok((object, perf, buffer, keep, source))
+    let mut opened = events::open(&needs(), only, |opener| prepared(opener, only.failed, options.exits))?;
+    let perf = opened.object.take_perf("EVENTS", buffer as usize)?;
+    Ok((opened, perf, buffer))
 }
 
 /// Tells the programs whether exits are asked for, and what tracefs says about the records. Where it says nothing the

@@ -8,7 +8,7 @@ use ebpflab_common::{
     packet::{ETH_P_IP, Traffic},
 };
 
-use super::{Needs, check_attached, kernel_release, max_entries, now};
+use super::{Needs, attached, check_attached, max_entries, now};
 use crate::{
     bpf::{Object, Opener, Target, Tc},
     error::Result,
@@ -16,8 +16,7 @@ use crate::{
     interface,
     names::{ethertype, ip_protocol},
     objects, privilege,
-    records::{Attached, FlowCount, FlowReading, Reading},
-    schema::Optional,
+    records::{FlowCount, FlowReading, Reading},
     session::{Counter, Session, Tool},
 };
 
@@ -61,17 +60,9 @@ pub fn attach(iface: &OsStr, options: &Options) -> Result<Session> {
     let mut object = max_entries(opener, "FLOWS", options.max_entries)?.open()?;
     let hooked = hooks::attach(&mut object, "flows", &ways(iface, index), options.hook)?;
     let is_tcx = hooked.hooks.iter().any(|hook| hook.kind == "tcx");
-    let attached = Attached {
-        command: "flows".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
     let targets = targets(iface, index, if is_tcx { Target::Tcx } else { Target::Clsact });
     let flows = Flows { iface: iface.to_owned(), index, targets, last: HashMap::new(), at: Instant::now() };
-    Session::start(object, Tool::Counter(Box::new(flows)), attached)
+    Session::start(object, Tool::Counter(Box::new(flows)), attached("flows", hooked))
 }
 
 /// TCX first: the kernel itself takes links away with the process.

@@ -3,7 +3,7 @@
 use ebpflab_common::latency::Frame;
 
 use super::{
-    Needs, TimeOptions, kernel_release, now,
+    Needs, TimeOptions, attached, now,
     pairs::Programs,
     times::{self, Durations},
 };
@@ -11,8 +11,7 @@ use crate::{
     bpf::Object,
     error::Result,
     hooks, objects, privilege,
-    records::{Attached, LatencyReading, Reading},
-    schema::Optional,
+    records::{LatencyReading, Reading},
     session::{Counter, Session, Tool},
     targets::Spec,
 };
@@ -46,15 +45,11 @@ pub fn attach(target: &Spec, options: &TimeOptions) -> Result<Session> {
     let mut opened = times::open(&needs(), options, |opener, _| opener)?;
     let mut hooked = hooks::attach(&mut opened.object, "latency", &function.ways, function.asked)?;
     let (object, durations) = opened.follow(options, &mut hooked.hooks)?;
-    let attached = Attached {
-        command: "latency".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
-    Session::start(object, Tool::Counter(Box::new(Latency { target: target.to_string(), durations })), attached)
+    Session::start(
+        object,
+        Tool::Counter(Box::new(Latency { target: target.to_string(), durations })),
+        attached("latency", hooked),
+    )
 }
 
 struct Latency {

@@ -5,6 +5,7 @@ pub mod calls;
 pub mod cgroup;
 pub mod count;
 pub mod dashboard;
+mod events;
 pub mod exec;
 pub mod flows;
 pub mod latency;
@@ -35,12 +36,14 @@ use nix::time::{ClockId, clock_gettime};
 use crate::{
     bpf::{Object, Opener, Target},
     error::{Error, Result},
-    hooks::{Kind, Way},
+    hooks::{Hooked, Way},
     interface,
     privilege::{self, Capability},
-    schema::Text,
+    records::Attached,
+    schema::{Optional, Text},
 };
 pub use by::By;
+pub use events::EventOptions;
 pub use only::Only;
 pub(crate) use only::{Keep, in_initial_pid_namespace};
 pub use prototype::Returned;
@@ -93,25 +96,22 @@ pub(crate) fn needs() -> [Needs; 15] {
     ]
 }
 
-/// What a tool that has events is asked for.
-#[derive(Clone, Debug, Default)]
-pub struct EventOptions {
-    /// Whose events.
-    pub only: Only,
-    /// Only this kind of hook (for the dashboard: for its opens).
-    pub hook: Option<Kind>,
-    /// Size of the ring buffer, or of each CPU's perf buffer, in bytes; each tool has its own size unless told.
-    pub buffer: Option<u64>,
-}
-
 /// Wall-clock time in nanoseconds since the epoch.
 pub(crate) fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_nanos() as u64)
 }
 
-/// The kernel's release, for the `attached` record.
-fn kernel_release() -> String {
-    nix::sys::utsname::uname().map_or_else(|_| "unknown".to_owned(), |name| name.release().to_string_lossy().into())
+/// What is told of a tool whose hooks are attached, for one without a buffer.
+fn attached(command: &str, hooked: Hooked) -> Attached {
+    let release = nix::sys::utsname::uname().map(|name| name.release().to_string_lossy().into_owned());
+    Attached {
+        command: command.to_owned(),
+        hooks: hooked.hooks,
+        blind_to: hooked.blind_to,
+        buffer: None,
+        kernel: release.unwrap_or_else(|_| "unknown".to_owned()),
+        mode: Optional(None),
+    }
 }
 
 /// What to add to the boot clock, which the records have, to get nanoseconds since the epoch.

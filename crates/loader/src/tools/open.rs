@@ -5,18 +5,21 @@ use ebpflab_common::{
     open::{FULL_PATH_LEN, Open, PATH_LEN},
 };
 
-use super::{EventOptions, Keep, Needs, buffer_size, comm, kernel_release, ring::RingSource};
+use super::{
+    EventOptions, Needs, buffer_size, comm,
+    events::{self, Opened},
+    ring::RingSource,
+};
 use crate::{
-    bpf::{Object, Opener, Target},
-    containers::{self, Locator},
+    bpf::{Opener, Target},
     error::Result,
     events::Raw,
     hooks::{self, EXITS, Kind, Way},
     names::{ErrorName, FlagNames, Words, device_number, is_magic_link},
     objects, privilege,
-    records::{Attached, OpenEvent},
-    schema::{Optional, Text},
-    session::{Session, Tool},
+    records::OpenEvent,
+    schema::Text,
+    session::Session,
     tracefs,
 };
 
@@ -42,32 +45,17 @@ pub(super) fn needs() -> Needs {
 /// # Errors
 /// [`crate::error::Error`]: `InvalidArgument`, `NotSupported` where no hook works, `Privilege`.
 pub fn attach(options: &EventOptions) -> Result<Session> {
-    let (mut object, buffer, keep, source) = open(options)?;
-    let mut hooked = hooks::attach(&mut object, "open", &ways(), options.hook)?;
-    let locator = Locator::attach(source, &mut object, &mut hooked.hooks)?;
-    keep.follow(&mut object, &mut hooked.hooks)?;
-    let opens = RingSource::new(&mut object, &[event::Kind::Open])?;
-    let attached = Attached {
-        command: "open".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: Some(buffer.into()),
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
-    Session::start(object, Tool::Source(Box::new(opens), Box::new(locator)), attached)
+    let (mut opened, buffer) = open(options)?;
+    let hooked = hooks::attach(&mut opened.object, "open", &ways(), options.hook)?;
+    let opens = RingSource::new(&mut opened.object, &[event::Kind::Open])?;
+    opened.start("open", hooked, Box::new(opens), buffer.into())
 }
 
-/// The object with its maps, the size of its buffer, whose events it keeps, and where their cgroups are.
-fn open(options: &EventOptions) -> Result<(Object, u32, Keep, containers::Source)> {
-    let keep = options.only.prepare()?;
-    needs().check_privileges()?;
-    let source = containers::Source::choose()?;
+/// What is opened, and the size of its buffer.
+fn open(options: &EventOptions) -> Result<(Opened, u32)> {
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), LARGEST)?;
-    let opener = source.opener(keep.opener(Opener::new(objects::OPEN))).max_entries("EVENTS", buffer);
-    let mut object = with_offsets(opener).open()?;
-    keep.fill(&mut object)?;
-    Ok((object, buffer, keep, source))
+    let opened = events::open(&needs(), &options.only, |opener| with_offsets(opener).max_entries("EVENTS", buffer))?;
+    Ok((opened, buffer))
 }
 
 /// Tells the programs what tracefs says about the records of system calls. Where it says nothing their tracepoints

@@ -12,9 +12,9 @@ use ebpflab_common::{
 };
 
 use super::{
-    Keep, Needs, Only,
+    Keep, Needs, Only, attached,
     by::{self, By, Named, Names},
-    kernel_release, max_entries, now,
+    max_entries, now,
     pairs::Programs,
     prototype::{Prototype, Returned},
 };
@@ -23,8 +23,7 @@ use crate::{
     containers::Source,
     error::{Error, Result},
     hooks, objects, privilege,
-    records::{Attached, Reading, ReturnCount, ReturnReading, ValueBucket},
-    schema::Optional,
+    records::{Reading, ReturnCount, ReturnReading, ValueBucket},
     session::{Counter, Session, Tool},
     targets::Spec,
 };
@@ -81,14 +80,6 @@ pub fn attach(target: &Spec, options: &Options) -> Result<Session> {
     let mut hooked = hooks::attach(&mut object, "returns", &function.ways, function.asked)?;
     let names = Names::attach(by::bits(&options.by, 0), source, &mut object, &mut hooked.hooks)?;
     keep.follow(&mut object, &mut hooked.hooks)?;
-    let attached = Attached {
-        command: "returns".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
     let returns = Returns {
         target: target.to_string(),
         value,
@@ -97,7 +88,7 @@ pub fn attach(target: &Spec, options: &Options) -> Result<Session> {
         last: HashMap::new(),
         at: Instant::now(),
     };
-    Session::start(object, Tool::Counter(Box::new(returns)), attached)
+    Session::start(object, Tool::Counter(Box::new(returns)), attached("returns", hooked))
 }
 
 /// The object with its maps, whose calls it counts, and where cgroups are from.

@@ -1,7 +1,7 @@
 //! `runqueue`: how long tasks wait for a CPU, as a histogram.
 
 use super::{
-    Needs, TimeOptions, kernel_release, now,
+    Needs, TimeOptions, attached, now,
     times::{self, Durations, Opened},
 };
 use crate::{
@@ -9,8 +9,7 @@ use crate::{
     error::Result,
     hooks::{self, Kind, Way},
     objects, privilege,
-    records::{Attached, Reading, RunqueueReading},
-    schema::Optional,
+    records::{Reading, RunqueueReading},
     session::{Counter, Session, Tool},
 };
 
@@ -49,15 +48,7 @@ pub fn attach(options: &TimeOptions) -> Result<Session> {
     let mut opened = open(options)?;
     let mut hooked = hooks::attach(&mut opened.object, "runqueue", &ways(), None)?;
     let (object, durations) = opened.follow(options, &mut hooked.hooks)?;
-    let attached = Attached {
-        command: "runqueue".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
-    Session::start(object, Tool::Counter(Box::new(Runqueue(durations))), attached)
+    Session::start(object, Tool::Counter(Box::new(Runqueue(durations))), attached("runqueue", hooked))
 }
 
 struct Runqueue(Durations);

@@ -13,19 +13,18 @@ use ebpflab_common::{
 };
 
 use super::{
-    Keep, Needs, Only,
+    Keep, Needs, Only, attached,
     by::{self, By, Named, Names},
     calls::{ASKED, FIRST, check, hook_record, label, own_start, told_left_out},
-    kernel_release, max_entries, now,
+    max_entries, now,
 };
 use crate::{
     bpf::{self, Object, Opener, Target, Uprobe, probe},
     containers::Source,
     error::{Error, Result},
-    hooks::{Kind, Way},
+    hooks::{Hooked, Kind, Way},
     objects, privilege,
-    records::{Attached, Hook, Reading, StackCount, StackReading},
-    schema::Optional,
+    records::{Hook, Reading, StackCount, StackReading},
     session::{Counter, Session, Tool},
     symbols::Symbolizer,
     targets::{self, FunctionHook, Site, Spec},
@@ -122,15 +121,7 @@ pub fn attach(options: &Options) -> Result<Session> {
         kernel: HashMap::new(),
         user: HashMap::new(),
     };
-    let attached = Attached {
-        command: "stacks".to_owned(),
-        hooks,
-        blind_to: Vec::new(),
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
-    Session::start(object, Tool::Counter(Box::new(stacks)), attached)
+    Session::start(object, Tool::Counter(Box::new(stacks)), attached("stacks", Hooked { hooks, blind_to: Vec::new() }))
 }
 
 /// The object with its maps, whose stacks it counts, and where cgroups are from.

@@ -5,9 +5,9 @@ use std::{collections::HashMap, time::Instant};
 use ebpflab_common::syscalls::{BY_SYSCALL, Call, Key, Times};
 
 use super::{
-    Keep, Needs, Only,
+    Keep, Needs, Only, attached,
     by::{self, By, Named, Names},
-    kernel_release, max_entries, now,
+    max_entries, now,
 };
 use crate::{
     bpf::{Object, Opener, Target},
@@ -16,8 +16,7 @@ use crate::{
     hooks::{self, Kind, Way},
     names::{error_name, syscall},
     objects, privilege,
-    records::{Attached, ErrorCount, Reading, SyscallCount, SyscallReading},
-    schema::Optional,
+    records::{ErrorCount, Reading, SyscallCount, SyscallReading},
     session::{Counter, Session, Tool},
 };
 
@@ -59,16 +58,8 @@ pub fn attach(options: &Options) -> Result<Session> {
     let by = by::bits(&options.by, BY_SYSCALL);
     let names = Names::attach(by, source, &mut object, &mut hooked.hooks)?;
     keep.follow(&mut object, &mut hooked.hooks)?;
-    let attached = Attached {
-        command: "syscalls".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
     let syscalls = Syscalls { by, names, last: HashMap::new(), at: Instant::now() };
-    Session::start(object, Tool::Counter(Box::new(syscalls)), attached)
+    Session::start(object, Tool::Counter(Box::new(syscalls)), attached("syscalls", hooked))
 }
 
 /// The object with its maps, whose calls it counts, and where cgroups are from.

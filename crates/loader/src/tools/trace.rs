@@ -9,18 +9,18 @@ use ebpflab_common::{
 };
 
 use super::{
-    Keep, Needs, Only, Returned, buffer_size, comm, kernel_release, pairs::Programs, prototype::Prototype,
+    Needs, Only, Returned, buffer_size, comm,
+    events::{self, Opened},
+    pairs::Programs,
+    prototype::Prototype,
     ring::RingSource,
 };
 use crate::{
-    bpf::{Object, Opener},
-    containers::{self, Locator},
     error::{Error, Result},
     events::Raw,
     hooks, objects, privilege,
-    records::{Attached, TraceEvent},
-    schema::Optional,
-    session::{Session, Tool},
+    records::TraceEvent,
+    session::Session,
     targets::Spec,
 };
 
@@ -135,42 +135,24 @@ pub fn attach(target: &Spec, options: &Options) -> Result<Session> {
     let mut function = PROGRAMS.function(target, options.only.pid)?;
     let prototype = Prototype::of(&mut function, options.returned)?;
     let read = options.read.of(target, &prototype)?;
-    let (mut object, buffer, keep, source) = open(options, read, &prototype)?;
-    let mut hooked = hooks::attach(&mut object, "trace", &function.ways, function.asked)?;
-    let locator = Locator::attach(source, &mut object, &mut hooked.hooks)?;
-    keep.follow(&mut object, &mut hooked.hooks)?;
-    let calls = RingSource::new(&mut object, &[event::Kind::Trace])?;
-    let attached = Attached {
-        command: "trace".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: Some(buffer.into()),
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
-    Session::start(object, Tool::Source(Box::new(calls), Box::new(locator)), attached)
+    let (mut opened, buffer) = open(options, read, &prototype)?;
+    let hooked = hooks::attach(&mut opened.object, "trace", &function.ways, function.asked)?;
+    let calls = RingSource::new(&mut opened.object, &[event::Kind::Trace])?;
+    opened.start("trace", hooked, Box::new(calls), buffer.into())
 }
 
-/// The object with its maps, the size of its buffer, whose calls it keeps, and where their cgroups are.
-fn open(
-    options: &Options,
-    read: trace::Read,
-    prototype: &Prototype,
-) -> Result<(Object, u32, Keep, containers::Source)> {
+/// What is opened, and the size of its buffer.
+fn open(options: &Options, read: trace::Read, prototype: &Prototype) -> Result<(Opened, u32)> {
     const NO_VALUE: Value = Value { bits: 0, signed: 0 };
-    let keep = options.only.prepare()?;
-    needs().check_privileges()?;
-    let source = containers::Source::choose()?;
     let buffer = buffer_size(options.buffer.unwrap_or(BUFFER), LARGEST)?;
-    let opener = source
-        .opener(keep.opener(Opener::new(objects::TRACE)))
-        .max_entries("EVENTS", buffer)
-        .global("READ", read)
-        .global("VALUE", prototype.value.unwrap_or(NO_VALUE))
-        .global("ARGUMENTS", prototype.arguments.unwrap_or(0));
-    let mut object = opener.open()?;
-    keep.fill(&mut object)?;
-    Ok((object, buffer, keep, source))
+    let opened = events::open(&needs(), &options.only, |opener| {
+        opener
+            .max_entries("EVENTS", buffer)
+            .global("READ", read)
+            .global("VALUE", prototype.value.unwrap_or(NO_VALUE))
+            .global("ARGUMENTS", prototype.arguments.unwrap_or(0))
+    })?;
+    Ok((opened, buffer))
 }
 
 /// The fixed part of a record, and what was read; `None` if it is not whole.

@@ -10,9 +10,9 @@ use ebpflab_common::{
 };
 
 use super::{
-    Needs,
+    Needs, attached,
     cgroup::{top, unified},
-    check_attached, in_initial_pid_namespace, kernel_release, max_entries, now,
+    check_attached, in_initial_pid_namespace, max_entries, now,
 };
 use crate::{
     bpf::{Object, Opener, Target, Tc},
@@ -20,8 +20,8 @@ use crate::{
     hooks::{self, Kind, Way},
     interface::{self, Counters},
     objects, privilege,
-    records::{Attached, PacketCount, ProcessCount, Reading, TrafficCounts, TrafficReading, UnattributedCount},
-    schema::{Optional, Text},
+    records::{PacketCount, ProcessCount, Reading, TrafficCounts, TrafficReading, UnattributedCount},
+    schema::Text,
     session::{Counter, Session, Tool},
     sockets,
 };
@@ -82,14 +82,6 @@ pub fn attach(iface: &OsStr, options: &Options) -> Result<Session> {
     let of_packets = hooks::attach(&mut object, "traffic", &packets(iface, index), options.hook)?;
     let is_tcx = of_packets.hooks.iter().any(|hook| hook.kind == "tcx");
     let hooked = of_packets.and(of_sockets).and(of_accepts);
-    let attached = Attached {
-        command: "traffic".to_owned(),
-        hooks: hooked.hooks,
-        blind_to: hooked.blind_to,
-        buffer: None,
-        kernel: kernel_release(),
-        mode: Optional(None),
-    };
     let processes = Processes {
         iface: iface.to_owned(),
         index,
@@ -99,7 +91,7 @@ pub fn attach(iface: &OsStr, options: &Options) -> Result<Session> {
         at: Instant::now(),
         before: interface::counters(index)?,
     };
-    Session::start(object, Tool::Counter(Box::new(processes)), attached)
+    Session::start(object, Tool::Counter(Box::new(processes)), attached("traffic", hooked))
 }
 
 /// TCX first: the kernel itself takes links away with the process.

@@ -16,10 +16,11 @@ use ebpflab_common::{
 };
 
 use self::{capture::Capture, firewall::Firewall};
-use super::{Needs, kernel_release, now};
+use super::{Needs, attached, now};
 use crate::{
     bpf::{Object, Opener, Target, XdpMode},
     error::{Error, Result},
+    hooks::Hooked,
     interface, objects, privilege,
     records::{Attached, Hook, Mode, PacketCount, PacketCounts, PacketReading, Reading, SourceCount, Sources},
     rules::{Lists, Rules, ssh_client},
@@ -91,13 +92,11 @@ pub fn attach(iface: &OsStr, mode: &str, options: &Options) -> Result<Session> {
     }
     let reason = attach_program(&mut object, iface, index, asked, flags)?;
     let got = interface::attached_xdp(index)?.map_or("unknown", |xdp| xdp.mode);
+    let hook = Hook { program: PROGRAM.to_owned(), kind: "xdp".to_owned(), target: iface.to_owned(), reason };
     let attached = Attached {
-        command: "xdp".to_owned(),
-        hooks: vec![Hook { program: PROGRAM.to_owned(), kind: "xdp".to_owned(), target: iface.to_owned(), reason }],
-        blind_to: Vec::new(),
         buffer: capture.as_ref().map(|capture| capture.buffer),
-        kernel: kernel_release(),
         mode: Optional(Some(Mode { asked: asked.to_owned(), got: got.to_owned() })),
+        ..attached("xdp", Hooked { hooks: vec![hook], blind_to: Vec::new() })
     };
     let packets = Packets { iface: iface.to_owned(), index, firewall, top: options.top, capture };
     Session::start(object, Tool::Counter(Box::new(packets)), attached)
