@@ -233,7 +233,8 @@ impl<'a> Opener<'a> {
     /// # Errors
     /// [`Error::Object`] for a file that is none or does not fit this kernel, [`Error::Privilege`].
     pub fn open(self) -> Result<Object> {
-        let btf = btf_for(&self.bytes)?;
+        let mut kernel = None;
+        let btf = btf_for(&self.bytes, &mut kernel)?;
         raise_memlock();
         let mut loader = EbpfLoader::new();
         loader.btf(btf.as_ref());
@@ -260,6 +261,7 @@ impl<'a> Opener<'a> {
             multi: Vec::new(),
             clsact: Vec::new(),
             xdp_link: None,
+            kernel,
             functions: None,
         })
     }
@@ -267,7 +269,7 @@ impl<'a> Opener<'a> {
 
 /// The kernel's types that an object asks about, if it asks about any. Without them aya leaves an object as it is, and its
 /// programs would read at wrong offsets.
-fn btf_for(elf: &[u8]) -> Result<Option<Btf>> {
+fn btf_for(elf: &[u8], kernel: &mut Option<Vec<u8>>) -> Result<Option<Btf>> {
     const TYPE_ID_TARGET: u32 = 7;
     let Some(records) = section(elf, ".BTF.ext") else { return Ok(None) };
     // Where they cannot be read aya has to say so.
@@ -281,7 +283,7 @@ fn btf_for(elf: &[u8]) -> Result<Option<Btf>> {
         }
         _ => None,
     };
-    kernel_btf("finding fields of the kernel's structs", cut_down).map(Some)
+    kernel_btf(kernel, "finding fields of the kernel's structs", cut_down).map(Some)
 }
 
 pub(crate) fn section<'a>(elf: &'a [u8], name: &str) -> Option<&'a [u8]> {
@@ -361,8 +363,10 @@ pub struct Object {
     clsact: Vec<Clsact>,
     /// The program that is attached to XDP, and its link.
     xdp_link: Option<(String, XdpLinkId)>,
-    /// Once they were asked for: several megabytes.
-    functions: Option<Btf>,
+    /// The kernel's types, once something was asked of them: several megabytes.
+    kernel: Option<Vec<u8>>,
+    /// The kernel's functions as aya wants them: the one that was asked for, then all; and which one.
+    functions: Option<(Option<String>, Btf)>,
 }
 
 impl Object {
@@ -460,11 +464,27 @@ impl Object {
     /// # Errors
     /// [`Error::Verifier`], [`Error::Privilege`].
     pub fn load(&mut self, name: &str, target: &Target) -> Result<()> {
-        let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
-        if matches!(target, Target::Fentry(_) | Target::Fexit(_)) && self.functions.is_none() {
-            self.functions = Some(kernel_btf("fentry", btf::functions)?);
+        if let Target::Fentry(function) | Target::Fexit(function) = target {
+            self.find(function)?;
         }
-        load(program, target, self.functions.as_ref()).map_err(|error| load_error(name, error, &self.elf))
+        let program = self.ebpf.program_mut(name).ok_or_else(|| no_program(name))?;
+        let functions = self.functions.as_ref().map(|(_, functions)| functions);
+        load(program, target, functions).map_err(|error| load_error(name, error, &self.elf))
+    }
+
+    /// Has aya know one of the kernel's functions. To know one takes half as long as to know all, so the first is alone.
+    fn find(&mut self, function: &str) -> Result<()> {
+        let one = match &self.functions {
+            None => Some(function.to_owned()),
+            Some((None, _)) => return Ok(()),
+            Some((Some(one), _)) if one == function => return Ok(()),
+            Some(_) => None,
+        };
+        let cut_down =
+            |kernel: &[u8]| one.as_ref().and_then(|one| btf::function(kernel, one)).or_else(|| btf::functions(kernel));
+        let functions = kernel_btf(&mut self.kernel, "fentry", cut_down)?;
+        self.functions = Some((one, functions));
+        Ok(())
     }
 
     /// Loads a program without a target, if it is not loaded yet and of a kind for which that can be done.
@@ -506,7 +526,7 @@ impl Object {
 
     /// Gives back the memory that only loading programs needs.
     pub fn trim(&mut self) {
-        self.functions = None;
+        (self.kernel, self.functions) = (None, None);
         // aya reads all of the kernel's types, which take 20 MB that the allocator would keep.
         // SAFETY: it may be called at any time, from any thread.
         #[cfg(target_env = "gnu")]
@@ -968,16 +988,23 @@ fn is_missing(error: &MapError) -> bool {
     }
 }
 
-/// The kernel's types, or as many of them as are left when they are cut down.
-fn kernel_btf(feature: &str, cut_down: impl FnOnce(&[u8]) -> Option<Vec<u8>>) -> Result<Btf> {
+/// The kernel's types, or as many of them as are left when they are cut down. They are read once: `kernel` keeps them.
+fn kernel_btf(
+    kernel: &mut Option<Vec<u8>>,
+    feature: &str,
+    cut_down: impl FnOnce(&[u8]) -> Option<Vec<u8>>,
+) -> Result<Btf> {
     const PATH: &str = "/sys/kernel/btf/vmlinux";
     let lacking = |reason: String| Error::NotSupported {
         feature: feature.to_owned(),
         needs: "a kernel built with CONFIG_DEBUG_INFO_BTF".to_owned(),
         reason: format!("{PATH}: {reason}"),
     };
-    let whole = fs::read(PATH).map_err(|error| lacking(error.to_string()))?;
-    let bytes = cut_down(&whole).unwrap_or(whole);
+    if kernel.is_none() {
+        *kernel = Some(fs::read(PATH).map_err(|error| lacking(error.to_string()))?);
+    }
+    let whole = kernel.as_deref().unwrap_or_default();
+    let bytes = cut_down(whole).map_or(Cow::Borrowed(whole), Cow::Owned);
     Btf::parse(&bytes, Endianness::default()).map_err(|error| lacking(with_causes(&error)))
 }
 

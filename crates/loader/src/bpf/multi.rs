@@ -27,7 +27,7 @@ impl Multi {
     pub(super) fn load(ebpf: &Ebpf, elf: &[u8], name: &str) -> Result<Self> {
         let mut object = parse(elf)?;
         let damaged = |error: &(dyn std::error::Error + 'static)| Error::Object(with_causes(error));
-        if let Some(btf) = btf_for(elf)? {
+        if let Some(btf) = btf_for(elf, &mut None)? {
             object.relocate_btf(&btf).map_err(|error| damaged(&error))?;
         }
         let sections: HashSet<_> = object.functions.keys().map(|(section, _)| *section).collect();

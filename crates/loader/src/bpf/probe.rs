@@ -164,7 +164,7 @@ fn helper_of(kind: ProgramType, helper: BpfHelper) -> Known {
 /// # Errors
 /// [`crate::error::Error::NotSupported`] says why not.
 pub(crate) fn btf() -> Result<()> {
-    kernel_btf("BTF", btf::functions).map(drop)
+    kernel_btf(&mut None, "BTF", btf::functions).map(drop)
 }
 
 /// Whether a map of that many bytes can be made: before 5.11 maps are charged against RLIMIT_MEMLOCK.

@@ -12,7 +12,11 @@ mod data;
 mod layout;
 mod types;
 
-use std::{borrow::Cow, collections::HashSet, ops::Range};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 pub use data::Data;
 pub(crate) use data::{decode, encode, sum};
@@ -62,6 +66,12 @@ pub(crate) fn like_those_of(object: &[u8], kernel: &[u8]) -> Option<Vec<u8>> {
 /// that a program is attached to it.
 pub(crate) fn functions(kernel: &[u8]) -> Option<Vec<u8>> {
     Btf::parse(kernel).map(|kernel| kernel.without_members())
+}
+
+/// One of a kernel's functions by its number, and of all else no more than that there is something with the numbers below.
+/// `None`: there is no such function, too.
+pub(crate) fn function(kernel: &[u8], name: &str) -> Option<Vec<u8>> {
+    Btf::parse(kernel)?.with_function(name)
 }
 
 /// The name of a type, by its number.
@@ -312,17 +322,23 @@ impl<'a> Btf<'a> {
                 if *kept { count } else { 0 }
             })
             .collect();
-        let mut types = Vec::new();
+        let (mut types, mut strings) = (Vec::new(), Strings::default());
         for of in self.types.iter().zip(kept).filter_map(|(of, kept)| kept.then_some(of)) {
             let start = types.len();
             types.extend_from_slice(&self.bytes[of.at.clone()]);
+            let mut set = |at: usize, value: u32| {
+                types[start + at - of.at.start..][..4].copy_from_slice(&value.to_ne_bytes());
+            };
             for at in references(of) {
                 let id = word(&self.bytes, at)? as usize;
-                let number = id.checked_sub(1).map_or(Some(&0), |index| numbers.get(index))?;
-                types[start + at - of.at.start..][..4].copy_from_slice(&number.to_ne_bytes());
+                set(at, *id.checked_sub(1).map_or(Some(&0), |index| numbers.get(index))?);
+            }
+            for at in names(of) {
+                let offset = word(&self.bytes, at)?;
+                set(at, strings.add(offset, self.text(offset)?)?);
             }
         }
-        Some(self.with_types(&types))
+        Some(self.with(&types, &strings.bytes))
     }
 
     /// The same types, but that those with a list become declarations.
@@ -330,17 +346,26 @@ impl<'a> Btf<'a> {
         let mut types = Vec::with_capacity(self.types.len() * (TYPE_LEN + 4));
         for of in &self.types {
             if of.is_list() {
-                [of.name, kind::FWD << 24, 0].iter().for_each(|value| types.extend_from_slice(&value.to_ne_bytes()));
+                types.extend_from_slice(&words([of.name, kind::FWD << 24, 0]));
             } else {
                 types.extend_from_slice(&self.bytes[of.at.clone()]);
             }
         }
-        self.with_types(&types)
+        self.with(&types, &self.bytes[self.strings.clone()])
     }
 
-    /// Header, types, and the same strings.
-    fn with_types(&self, types: &[u8]) -> Vec<u8> {
-        let strings = &self.bytes[self.strings.clone()];
+    /// A function; types before it become declarations of nothing, and those after it are left out.
+    fn with_function(&self, name: &str) -> Option<Vec<u8>> {
+        const NAME: u32 = 1;
+        let is_it = |of: &Type| of.kind() == kind::FUNC && self.text(of.name) == Some(name.as_bytes());
+        let before = self.types.iter().position(is_it)?;
+        let mut types = words([0, kind::FWD << 24, 0]).repeat(before);
+        types.extend_from_slice(&words([NAME, self.types[before].info, 0]));
+        Some(self.with(&types, &[b"\0", name.as_bytes(), b"\0"].concat()))
+    }
+
+    /// Header, types, and strings.
+    fn with(&self, types: &[u8], strings: &[u8]) -> Vec<u8> {
         let mut out = [&self.bytes[..self.header_len], types, strings].concat();
         for (index, value) in [0, types.len(), types.len(), strings.len()].into_iter().enumerate() {
             out[8 + 4 * index..][..4].copy_from_slice(&(value as u32).to_ne_bytes());
@@ -361,6 +386,47 @@ fn references(of: &Type) -> Vec<usize> {
         }
         _ => Vec::new(),
     }
+}
+
+/// Where a type has offsets of strings, for one that may be part of a struct.
+fn names(of: &Type) -> Vec<usize> {
+    let size = match of.kind() {
+        kind::STRUCT | kind::UNION => MEMBER_LEN,
+        kind::ENUM64 => 12,
+        kind::ENUM | kind::FUNC_PROTO => 8,
+        _ => return vec![of.at.start],
+    };
+    let tail = of.at.start + TYPE_LEN;
+    std::iter::once(of.at.start).chain((tail..of.at.end).step_by(size)).collect()
+}
+
+/// Strings, each of them once: the empty one first, as the kernel wants it.
+struct Strings {
+    bytes: Vec<u8>,
+    /// Where those are that are at an offset of the other type information.
+    offsets: HashMap<u32, u32>,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        Self { bytes: vec![0], offsets: HashMap::from([(0, 0)]) }
+    }
+}
+
+impl Strings {
+    /// Returns the new offset of what had that one.
+    fn add(&mut self, offset: u32, text: &[u8]) -> Option<u32> {
+        let next = u32::try_from(self.bytes.len()).ok()?;
+        Some(*self.offsets.entry(offset).or_insert_with(|| {
+            self.bytes.extend_from_slice(text);
+            self.bytes.push(0);
+            next
+        }))
+    }
+}
+
+fn words(values: [u32; 3]) -> Vec<u8> {
+    values.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 
 fn read_type(bytes: &[u8], start: usize) -> Option<Type> {
@@ -446,10 +512,13 @@ mod tests {
         let Ok(kernel) = std::fs::read("/sys/kernel/btf/vmlinux") else { return };
         let cut = parsed(&functions(&kernel).expect("well formed"));
         let whole = parsed(&kernel);
-        for function in ["do_sys_openat2", "schedule"] {
-            let id = |btf: &Btf| btf.id_by_type_name_kind(function, BtfKind::Func).ok();
-            assert_eq!(id(&cut), id(&whole));
+        for name in ["do_sys_openat2", "schedule"] {
+            let id = |btf: &Btf| btf.id_by_type_name_kind(name, BtfKind::Func).ok();
+            let alone = parsed(&function(&kernel, name).expect("it is there"));
+            assert!(id(&whole).is_some());
+            assert_eq!((id(&cut), id(&alone)), (id(&whole), id(&whole)));
         }
+        assert_eq!(function(&kernel, "do_sys_openat3"), None);
     }
 
     #[test]
