@@ -1,7 +1,5 @@
 """What can go wrong. Each message names the operation and the object, and says what to do next."""
 
-from ebpflab.records import Explanation
-
 
 class EbpflabError(Exception):
     """The root of the tree; raised itself for a BPF object that cannot be loaded."""
@@ -61,6 +59,8 @@ class VerifierError(EbpflabError):
         super().__init__(message, program, log, explained)
         self.program = program
         self.log = log
+        from ebpflab.records import Explanation  # noqa: PLC0415  most programs are never refused
+
         self.explained = Explanation.from_json(explained)
         self.explanation = self.explained.reason
 

@@ -99,7 +99,7 @@ def test_what_they_say_of_themselves(wheel: zipfile.ZipFile, sdist: tarfile.TarF
     required = {
         re.split(r"[<>=; ]", requirement)[0] for requirement in fields["Requires-Dist"] if "extra" not in requirement
     }
-    assert required == {"rich", "textual", "typer"}
+    assert required == {"lazy-loader", "rich", "textual", "typer"}
     assert "Operating System :: POSIX :: Linux" in fields["Classifier"]
     assert str(said.get_payload()).startswith("# ebpflab")
     assert "ebpflab=ebpflab.cli:main" in wheel.read(f"ebpflab-{VERSION}.dist-info/entry_points.txt").decode()

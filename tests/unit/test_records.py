@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import FrozenInstanceError, fields, is_dataclass, replace
-from typing import Any
+from dataclasses import FrozenInstanceError, fields, replace
+from typing import Any, get_type_hints
 
 import pytest
 from ebpflab import _ebpflab, records
@@ -73,6 +73,8 @@ from ebpflab.values import Enumerator, Struct
 
 from tests.support import examples
 
+#: The classes of records by their names: all but a type variable.
+CLASSES = {name: getattr(records, name) for name in dir(records) if isinstance(getattr(records, name), type)}
 #: What has no class of its name in Python, and what stands for it.
 STAND_INS = {
     # The session knows its tool and its interface, so one class holds the readings of all tools.
@@ -255,6 +257,11 @@ def test_every_native_record_has_its_class(name: str, native: list[str]) -> None
         assert stand_in <= set(field_names(Reading))
 
 
+@pytest.mark.parametrize("name", CLASSES)
+def test_the_types_of_all_fields_are_found(name: str) -> None:
+    assert set(field_names(CLASSES[name])) <= set(get_type_hints(CLASSES[name]))
+
+
 def test_the_stand_ins_are_of_records_that_exist() -> None:
     assert set(STAND_INS) <= set(schemas())
     assert set(ONLY_IN_JSON) <= set(STAND_INS)
@@ -266,8 +273,7 @@ def test_the_stand_in_of_readings_has_what_they_have_and_no_more() -> None:
 
 
 def test_every_class_has_its_native_record() -> None:
-    classes = {name for name, value in vars(records).items() if isinstance(value, type) and is_dataclass(value)}
-    assert classes - {"Reading"} == set(schemas()) - set(STAND_INS)
+    assert set(CLASSES) - {"Reading"} == set(schemas()) - set(STAND_INS)
 
 
 def test_every_field_is_described() -> None:
@@ -284,8 +290,7 @@ def test_records_are_frozen_and_pickle(record: Any) -> None:  # noqa: ANN401
 
 
 def test_the_examples_are_all_the_records() -> None:
-    classes = {value for value in vars(records).values() if isinstance(value, type) and is_dataclass(value)}
-    assert {type(example) for example in EXAMPLES} == classes
+    assert {type(example) for example in EXAMPLES} == set(CLASSES.values())
 
 
 def test_records_match_patterns() -> None:

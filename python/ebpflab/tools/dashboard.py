@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from ebpflab import _ebpflab
 from ebpflab.records import ExecEvent, ExitEvent, OpenEvent
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import os
 
 #: One of the stream's events.
-ActivityEvent = OpenEvent | ExecEvent | ExitEvent
+ActivityEvent: TypeAlias = OpenEvent | ExecEvent | ExitEvent
 
 
 class Activity(EventSession[ActivityEvent]):

@@ -3,38 +3,7 @@
 `dashboard` is imported where it is needed, since it needs Textual.
 """
 
-from ebpflab.views import (
-    activity,
-    calls,
-    cgroup,
-    count,
-    exec,
-    flows,
-    latency,
-    open,
-    returns,
-    runqueue,
-    stacks,
-    syscalls,
-    trace,
-    traffic,
-    xdp,
-)
+import lazy_loader
 
-__all__ = [
-    "activity",
-    "calls",
-    "cgroup",
-    "count",
-    "exec",
-    "flows",
-    "latency",
-    "open",
-    "returns",
-    "runqueue",
-    "stacks",
-    "syscalls",
-    "trace",
-    "traffic",
-    "xdp",
-]
+# What there is says the stub beside this file; each view is imported when it is first asked for.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

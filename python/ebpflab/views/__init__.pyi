@@ -1,0 +1,15 @@
+from . import activity as activity
+from . import calls as calls
+from . import cgroup as cgroup
+from . import count as count
+from . import exec as exec
+from . import flows as flows
+from . import latency as latency
+from . import open as open
+from . import returns as returns
+from . import runqueue as runqueue
+from . import stacks as stacks
+from . import syscalls as syscalls
+from . import trace as trace
+from . import traffic as traffic
+from . import xdp as xdp
