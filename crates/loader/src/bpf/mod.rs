@@ -252,6 +252,7 @@ impl<'a> Opener<'a> {
             false => Error::Object(with_causes(&error)),
         })?;
         let elf = self.bytes.into_owned().into();
+        let asks_again = ebpf.programs().any(|(_, program)| matches!(program, Program::FEntry(_) | Program::FExit(_)));
         Ok(Object {
             ebpf,
             elf,
@@ -261,7 +262,7 @@ impl<'a> Opener<'a> {
             multi: Vec::new(),
             clsact: Vec::new(),
             xdp_link: None,
-            kernel,
+            kernel: kernel.filter(|_| asks_again),
             functions: None,
         })
     }
@@ -363,7 +364,7 @@ pub struct Object {
     clsact: Vec<Clsact>,
     /// The program that is attached to XDP, and its link.
     xdp_link: Option<(String, XdpLinkId)>,
-    /// The kernel's types, once something was asked of them: several megabytes.
+    /// The kernel's types, where more may be asked of them: several megabytes.
     kernel: Option<Vec<u8>>,
     /// The kernel's functions as aya wants them: the one that was asked for, then all; and which one.
     functions: Option<(Option<String>, Btf)>,
