@@ -35,6 +35,7 @@ from .records.count import PidCount as PidCount
 from .records.doctor import Feature as Feature
 from .records.doctor import HookVerdict as HookVerdict
 from .records.doctor import Verdict as Verdict
+from .records.events import ActivityEvent as ActivityEvent
 from .records.events import Container as Container
 from .records.events import ExecEvent as ExecEvent
 from .records.events import ExitEvent as ExitEvent
@@ -96,7 +97,6 @@ from .tools.cgroup import cgroup as cgroup
 from .tools.count import PidCounter as PidCounter
 from .tools.count import counts as counts
 from .tools.dashboard import Activity as Activity
-from .tools.dashboard import ActivityEvent as ActivityEvent
 from .tools.dashboard import activity as activity
 from .tools.exec import Execs as Execs
 from .tools.exec import execs as execs

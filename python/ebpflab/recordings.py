@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from ebpflab import _ebpflab
-from ebpflab.records import Attached, Hook, Ledger, Ledgers, Mode, Recorded, Recording, TraceEvent
+from ebpflab.records import ActivityEvent, Attached, Hook, Ledger, Ledgers, Mode, Recorded, Recording, TraceEvent
 from ebpflab.session import EventSession, _check_positive
-from ebpflab.tools.dashboard import ActivityEvent
 
 if TYPE_CHECKING:
     import asyncio

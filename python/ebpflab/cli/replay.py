@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from ebpflab.recordings import Replay
+    from ebpflab.records import ActivityEvent
     from ebpflab.session import Events
-    from ebpflab.tools.dashboard import ActivityEvent
 
 
 def _speed(speed: str) -> str:

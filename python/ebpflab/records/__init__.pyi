@@ -6,6 +6,7 @@ from .count import PidCount as PidCount
 from .doctor import Feature as Feature
 from .doctor import HookVerdict as HookVerdict
 from .doctor import Verdict as Verdict
+from .events import ActivityEvent as ActivityEvent
 from .events import Container as Container
 from .events import ExecEvent as ExecEvent
 from .events import ExitEvent as ExitEvent

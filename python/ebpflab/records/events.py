@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from ebpflab._ebpflab import ExecEvent, ExitEvent, OpenEvent, TraceEvent
 
-__all__ = ["Container", "ExecEvent", "ExitEvent", "OpenEvent", "TraceEvent"]
+__all__ = ["ActivityEvent", "Container", "ExecEvent", "ExitEvent", "OpenEvent", "TraceEvent"]
+
+#: One of the dashboard's events.
+ActivityEvent: TypeAlias = OpenEvent | ExecEvent | ExitEvent
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from ebpflab import _ebpflab
-from ebpflab.records import ExecEvent, ExitEvent, OpenEvent
+from ebpflab.records import ActivityEvent
 from ebpflab.session import EventSession
 from ebpflab.tools.only import only
 
 if TYPE_CHECKING:
     import os
-
-#: One of the stream's events.
-ActivityEvent: TypeAlias = OpenEvent | ExecEvent | ExitEvent
 
 
 class Activity(EventSession[ActivityEvent]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ebpflab.records import ExecEvent, ExitEvent, OpenEvent
+from ebpflab.records import ActivityEvent, ExecEvent, ExitEvent, OpenEvent
 from ebpflab.views.container import container as container_of
 from ebpflab.views.exec import command_line, end, lifetime
 from ebpflab.views.open import path, result
@@ -12,8 +12,6 @@ from ebpflab.views.table import Column, header, line, printable, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-
-ActivityEvent = OpenEvent | ExecEvent | ExitEvent
 
 
 def kind(event: ActivityEvent) -> str:

@@ -14,8 +14,8 @@ from textual.binding import Binding
 from textual.containers import Horizontal
 from textual.widgets import DataTable, Footer, Input, Sparkline, Static
 
-from ebpflab.records import ExecEvent, OpenEvent
-from ebpflab.views.activity import COLUMNS, ActivityEvent, outcome, what
+from ebpflab.records import ActivityEvent, ExecEvent, OpenEvent
+from ebpflab.views.activity import COLUMNS, outcome, what
 from ebpflab.views.live import OwnCpu
 from ebpflab.views.table import header, line, printable
 
